@@ -19,8 +19,9 @@ from rrm.ask.lookahead import Act, Plan, Prospects, worth_a_minute
 from rrm.core.draws import effective, first_chosen
 from rrm.core.ids import generator, seed_for
 from rrm.core.roles import Ratings, Train
+from rrm.core.text import word_count
 from rrm.core.values import Group, Passage, Ranking, Rated, Request, Shown, View
-from rrm.feedback.minutes import Meter, Tally, view_size, word_count
+from rrm.feedback.minutes import Meter, Tally, view_size
 from rrm.feedback.select import select_new
 from rrm.pipeline.forest import Tree
 from rrm.pipeline.steps import Run

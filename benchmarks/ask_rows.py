@@ -23,9 +23,10 @@ from rrm.ask.gaussian import Gaussian
 from rrm.ask.value import Pool, Roots, information, next_question, value
 from rrm.backbone.encoder import FrozenEncoder
 from rrm.core.ids import generator, seed_for
+from rrm.core.text import word_count
 from rrm.core.values import Comparison, Group, Rated
 from rrm.evaluate.outcomes import pairwise
-from rrm.feedback.minutes import RATES, Tally, word_count
+from rrm.feedback.minutes import RATES, Tally
 from rrm.reward.features import FeatureReader
 
 SETS: Mapping[str, Callable[[str], Rows]] = {

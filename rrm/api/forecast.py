@@ -40,10 +40,10 @@ from rrm.core.protocols import (
     RewardLearner,
 )
 from rrm.core.task import Source
-from rrm.core.text import sentence_texts
+from rrm.core.text import sentence_texts, word_count
 from rrm.core.values import Critique, Feedback, Rated, Request, View
 from rrm.feedback.budget import Allowance, Budget
-from rrm.feedback.minutes import PUBLISHED, RATES, Currency, Tally, minutes, view_size, word_count, written_words
+from rrm.feedback.minutes import PUBLISHED, RATES, Currency, Tally, minutes, view_size, written_words
 from rrm.pipeline.flat import flat_baseline
 from rrm.pipeline.forest import Forest
 from rrm.pipeline.plan import AnyAction
@@ -180,7 +180,7 @@ class Rehearsal:
     def __init__(self, parts: CountingParts, decomposer: Decomposer, stand_in: StandIn) -> None:
         self._parts, self._stand_in, self._at_most = parts, stand_in, parts.at_most
         self._rates = rates_of(parts.run.rater)
-        self._size, self._words, self._widest = cache(parts.tokenizer.count), cache(word_count), cache(self._widened)
+        self._size, self._widest = cache(parts.tokenizer.count), cache(self._widened)
         rater = parts.run.rater
         self._raters = raters_each(rater)
         self.notes: dict[str, None] = {}
@@ -359,8 +359,8 @@ class Rehearsal:
 
     def _alone(self, request: Request, rates: Currency) -> float:
         """Return a question's minutes with its view read anew."""
-        words = sum(self._words(shown.read) for shown in request.shown)
-        view, written = view_size(request.view, self._words), written_words(request)
+        words = sum(word_count(shown.read) for shown in request.shown)
+        view, written = view_size(request.view, word_count), written_words(request)
         return rates.cost(Tally(view, words, len(request.shown), 1, written))
 
     async def _rated(self, request: Request, part: str) -> Mapping[Who, Load]:

@@ -8,8 +8,9 @@ from rrm.core.claims import DOUBTFUL, about, claim_spans, quotes
 from rrm.core.report import BesideClaims, MarksReport
 from rrm.core.roles import Train
 from rrm.core.task import Span
+from rrm.core.text import word_count
 from rrm.core.values import ClaimMarks, Rated, Shown
-from rrm.feedback.minutes import Tally, minutes_of_raters, word_count
+from rrm.feedback.minutes import Tally, minutes_of_raters
 from rrm.pipeline.steps import Run
 
 _ORDER: tuple[BesideClaims, ...] = ("nothing", "supported", "doubtful", "not quoted", "quoted")

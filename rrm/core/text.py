@@ -118,13 +118,18 @@ def _may_begin_list(text: str, paragraph: int, line: int) -> bool:
 
 def sentence_texts(text: str) -> list[str]:
     """Return the sentences themselves, white space inside them squeezed to single spaces."""
-    if len(text) < _BLOCK:
-        return list(_cached_texts(text))
-    # No sentence spans a blank line, and the previous contexts of neighbours differ by one block of some fifty.
     found: list[str] = []
-    for block in text.split("\n\n"):
+    for block in _blocks(text):
         found += _cached_texts(block) if len(block) < _BLOCK else _texts(block)
     return found
+
+
+def _blocks(text: str) -> list[str]:
+    """Return what a text is cut into that is not short: the previous contexts of neighbours differ by one of fifty.
+
+    No sentence and no word spans a blank line.
+    """
+    return [text] if len(text) < _BLOCK else text.split("\n\n")
 
 
 def _texts(text: str) -> tuple[str, ...]:
@@ -157,6 +162,16 @@ def paragraphs(text: str) -> tuple[Span, ...]:
 def words(text: str) -> list[str]:
     """Return the words, as written: runs of letters and digits, inner apostrophes and hyphens kept."""
     return _WORD.findall(visible(text))
+
+
+def word_count(text: str) -> int:
+    """Return how many `words` there are."""
+    return sum(_cached_count(block) if len(block) < _LONG else len(words(block)) for block in _blocks(text))
+
+
+@lru_cache(maxsize=20_000)
+def _cached_count(text: str) -> int:
+    return len(words(text))
 
 
 def visible(text: str) -> str:

@@ -12,11 +12,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from math import ceil, fsum
+from operator import add
 from typing import NamedTuple, Protocol
 
 from rrm.core.errors import ConfigError
 from rrm.core.kinds.correction import EDITED
-from rrm.core.text import WORDS_PER_TOKEN, words
+from rrm.core.text import WORDS_PER_TOKEN, word_count
 from rrm.core.values import Correction, Demonstration, Rated, Request, View
 
 Size = Callable[[str], int]
@@ -27,10 +28,6 @@ WRITTEN_WORDS_A_MINUTE = 19.0
 
 FILLED = 0.75
 """The share of the length that an output may have which a written one is taken to have."""
-
-
-def word_count(text: str) -> int:
-    return len(words(text))
 
 
 class Tally(NamedTuple):
@@ -46,7 +43,7 @@ class Tally(NamedTuple):
     written: int = 0
 
     def plus(self, other: "Tally") -> "Tally":
-        return Tally(*(ours + theirs for ours, theirs in zip(self, other, strict=True)))
+        return Tally(*map(add, self, other))
 
 
 class Currency(Protocol):
@@ -126,21 +123,24 @@ class Counted:
 
         Outputs that were read to be judged in the same way by another criterion are not read again.
         """
+        return self._next(request, _judgement(request))
+
+    def add(self, request: Request) -> None:
+        """Count one more question."""
+        judgement = _judgement(request)
+        self.tally = self.tally.plus(self._next(request, judgement))
+        self._decided[request.view.id] += 1
+        self._judged[judgement, request.criterion] += 1
+        self._read[judgement] = max(self._read[judgement], self._judged[judgement, request.criterion])
+
+    def _next(self, request: Request, judgement: Hashable) -> Tally:
         view = request.view
         if view.id not in self._views:
             self._views[view.id] = view_size(view, self._size)
         reads = self._decided[view.id] % self._decisions_a_reading == 0
-        read = self._judged[_judgement(request), request.criterion] < self._read[_judgement(request)]
+        read = self._judged[judgement, request.criterion] < self._read[judgement]
         outputs = 0 if read and self._shares else sum(self._size(shown.read) for shown in request.shown)
         return Tally(self._views[view.id] if reads else 0, outputs, len(request.shown), 1, written_words(request))
-
-    def add(self, request: Request) -> None:
-        """Count one more question."""
-        self.tally = self.tally.plus(self.next(request))
-        self._decided[request.view.id] += 1
-        judgement = _judgement(request)
-        self._judged[judgement, request.criterion] += 1
-        self._read[judgement] = max(self._read[judgement], self._judged[judgement, request.criterion])
 
 
 def written_words(request: Request) -> int:

@@ -1,5 +1,6 @@
 """The trees of a run and what stands in them so far: who proposed what, how it was judged, who failed."""
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from rrm.compose.tree import Judged
 from rrm.core.claims import Claims
 from rrm.core.errors import InputError
 from rrm.core.graph import TaskGraph
+from rrm.core.place import Place
 from rrm.core.protocols import PromptContext
 from rrm.core.task import Source
 from rrm.core.values import OVERALL, Composed, Failure, Output, Passage, Prediction, Scored, View
@@ -177,10 +179,40 @@ class State:
         }
 
 
+class EarlierOutputs(NamedTuple):
+    """The latest outputs of a chain, oldest first: their texts and ids, and how many tokens stand before each in it.
+
+    `end` is how many tokens the whole chain has, what was dropped of its beginning included.
+    """
+
+    texts: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    starts: tuple[int, ...] = ()
+    end: int = 0
+
+    def followed_by(self, output: Output, tokens: int) -> "EarlierOutputs":
+        """Return them with one more."""
+        end = self.end + tokens
+        return EarlierOutputs((*self.texts, output.text), (*self.ids, output.id), (*self.starts, self.end), end)
+
+    def latest(self, limit: int) -> "EarlierOutputs":
+        """Return as many of the latest as fit in `limit` tokens together."""
+        first = bisect_left(self.starts, self.end - limit)
+        return EarlierOutputs(self.texts[first:], self.ids[first:], self.starts[first:], self.end)
+
+
+NONE_EARLIER = EarlierOutputs()
+
+
 def prompt_context_at(
-    forest: Forest, tree: Tree, node: str, state: State, earlier_outputs: Sequence[Output] = ()
+    forest: Forest,
+    tree: Tree,
+    node: str,
+    state: State,
+    earlier: EarlierOutputs = NONE_EARLIER,
+    place: Place = Place(),  # noqa: B008
 ) -> PromptContext:
-    """Return what is worked on and shown at a node, after `earlier_outputs`, those of earlier siblings.
+    """Return what is worked on and shown at a node, after `earlier` outputs, those of earlier siblings.
 
     A leaf shows its piece of the source, or without one its instruction alone; a node with parts what they say,
     and its own piece where its task `sees_source`; earlier answers that it reads stand as they were when it was
@@ -192,19 +224,18 @@ def prompt_context_at(
     if task.span is not None and (task.sees_source or not graph.children(node)):
         text = forest.sources[tree.source].read(task.span)
         passages = [Passage(text)] if text.strip() else []
-    for earlier in graph.reads(node):  # as it stood when this node was made from it
-        if earlier in state.answers:
-            passages.append(Passage(state.answers[earlier].text, earlier, state.answers[earlier].id))
+    for read in graph.reads(node):  # as it stood when this node was made from it
+        if read in state.answers:
+            passages.append(Passage(state.answers[read].text, read, state.answers[read].id))
     for part in graph.children(node):
         if part in state.read:
             output, accepted = state.handed_up(part), float(state.acceptance(part)[state.read[part]])
             passages.append(Passage(output.text, part, output.id, round(accepted, 2)))
         elif part in state.answers:
             passages.append(Passage(state.answers[part].text, part, state.answers[part].id))
-    context = "\n\n".join(output.text for output in earlier_outputs)
-    view = View(task.instruction, tuple(passages), task.max_tokens, context)
+    view = View(task.instruction, tuple(passages), task.max_tokens, "\n\n".join(earlier.texts))
     inputs = tuple(passage.output for passage in passages if passage.output is not None)
-    return PromptContext(node, task, view, inputs, tuple(output.id for output in earlier_outputs))
+    return PromptContext(node, task, view, inputs, earlier.ids, place)
 
 
 def predictions(results: Iterable[tuple[tuple[Output, ...], Iterable[Scored]]]) -> list[Prediction]:

@@ -14,7 +14,7 @@ from rrm.core.claims import Claims
 from rrm.core.errors import InputError
 from rrm.core.graph import GrowthBudget, Proposal, TaskGraph
 from rrm.core.growth import split_seed
-from rrm.core.ids import content_id, seed_for
+from rrm.core.ids import content_id, exact_id, seed_for
 from rrm.core.kinds.answer import Written
 from rrm.core.place import Place
 from rrm.core.protocols import PromptContext, ProposeJob, Seen
@@ -39,7 +39,7 @@ from rrm.core.values import (
     View,
 )
 from rrm.evaluate.holdout import Thresholdout
-from rrm.pipeline.forest import Forest, State, Tree, prompt_context_at
+from rrm.pipeline.forest import NONE_EARLIER, EarlierOutputs, Forest, State, Tree, prompt_context_at
 from rrm.pipeline.plan import Action, Done, Stage
 
 
@@ -68,24 +68,17 @@ class SplitJob:
     seed: int
 
 
-class EarlierOutput(NamedTuple):
-    """The first output of an earlier node, and its tokens."""
-
-    output: Output
-    tokens: int
-
-
 @dataclass(frozen=True, eq=False)
 class OutputsJob:
     """Propose outputs at a node, with the run's policy or what was made of it.
 
-    `earlier_outputs` are the first outputs of earlier nodes, oldest first, as many as may be read
+    `earlier` are the first outputs of earlier nodes, oldest first, as many as may be read
     anywhere in the level; the node's own prompt context holds those that fit its task.
     """
 
     ask: ProposeJob
     policy: Improvement | None = None
-    earlier_outputs: tuple[EarlierOutput, ...] = field(default=(), repr=False)
+    earlier: EarlierOutputs = field(default=NONE_EARLIER, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -413,14 +406,13 @@ def propose(
 
     def make(node: str, done: Mapping[str, Done[OutputsJob, Output]]) -> Action[OutputsJob]:
         tree = trees[node]
-        earlier = _earlier_outputs(next(iter(done.values()), None), longest, count)
-        own = _latest(earlier, tree.graph.task(node).context_tokens)
-        prompt_context = replace(
-            prompt_context_at(forest, tree, node, state, [each.output for each in own]), place=place
-        )
+        earlier = _earlier(next(iter(done.values()), None), longest, count)
+        own = earlier.latest(tree.graph.task(node).context_tokens)
+        prompt_context = prompt_context_at(forest, tree, node, state, own, place)
         ask = ProposeJob(prompt_context, n(tree, node), seed_for(seed, node))
         about = (name, prompt_context.view.id, prompt_context.inputs, prompt_context.context, ask.n, ask.seed)
-        return _action("propose", _level(place), node, OutputsJob(ask, improved, earlier), *about, at=place)
+        job = OutputsJob(ask, improved, earlier)
+        return _action("propose", _level(place), node, job, *about, at=place, name=exact_id)
 
     after = {node: (earlier,) for node, earlier in before.items() if earlier in trees}
     return Stage("propose", place, tuple(trees), make, after)
@@ -544,7 +536,7 @@ def choose_looks(peeking: Peeking) -> Stage[Peeking, Asked]:
         ]
         scores = [each.tolist() for each in peeking.scores]
         known = (peeking.pool, claims, scores, peeking.minutes, peeking.random, peeking.seed)
-        return _action("choose-looks", peeking.place, slot, peeking, *known)
+        return _action("choose-looks", peeking.place, slot, peeking, *known, at=peeking.place)
 
     return Stage("choose-looks", peeking.place, ("looks",), make)
 
@@ -573,7 +565,7 @@ def score(
 
     def make(node: str, _: Mapping[str, Done[ScoreJob, Scored]]) -> Action[ScoreJob]:
         job = ScoreJob(*_by_text(nodes[node], place, *groups[node]), model)
-        return _action("score", _level(place), node, job, *_asked_of(job), at=place)
+        return _action("score", _level(place), node, job, *_asked_of(job), at=place, name=exact_id)
 
     return Stage("score", place, tuple(nodes), make)
 
@@ -588,7 +580,7 @@ def support(
 
     def make(node: str, _: Mapping[str, Done[SupportJob, Supported]]) -> Action[SupportJob]:
         job = SupportJob(*_by_text(nodes[node], place, *groups[node]), model)
-        return _action("support", _level(place), node, job, *_asked_of(job), at=place)
+        return _action("support", _level(place), node, job, *_asked_of(job), at=place, name=exact_id)
 
     return Stage("support", place, tuple(nodes), make)
 
@@ -710,7 +702,7 @@ def improve(
             more += ["composed", job.composed.name, job.composed.claims and job.composed.claims.digest]
         if job.tree is not None:
             more += ["tree", job.tree.by.name, _standing(job.tree.trees, job.tree.state)]
-        return _action("improve", place, slot, job, *about, *more)
+        return _action("improve", place, slot, job, *about, *more, at=place)
 
     return Stage("improve", place, tuple(jobs), make)
 
@@ -723,11 +715,11 @@ def choose(jobs: Mapping[str, ChooseJob], place: Place) -> Stage[ChooseJob, Choi
         asked = [[source, ask.prompt_context.view.id, ask.n, ask.seed] for source, ask in job.asks]
         models = [model.digest for model in job.models]
         before = job.before.policy if job.before else None
-        about = (asked, models, job.policy.policy, before)
+        about: tuple[object, ...] = (asked, models, job.policy.policy, before)
         if job.look is not None:
             proxies = [model.digest for model in job.look.proxies]
-            return _action("choose", place, slot, job, *about, job.look.reuse, job.look.number, job.look.used, proxies)
-        return _action("choose", place, slot, job, *about)
+            about = (*about, job.look.reuse, job.look.number, job.look.used, proxies)
+        return _action("choose", place, slot, job, *about, at=place)
 
     return Stage("choose", place, tuple(jobs), make)
 
@@ -737,7 +729,7 @@ def gold(place: Place, jobs: Mapping[str, GoldJob], judge: str) -> Stage[GoldJob
 
     def make(slot: str, _: Mapping[str, Done[GoldJob, Gold]]) -> Action[GoldJob]:
         job = jobs[slot]
-        return _action("gold", place, slot, job, judge, [output.id for output, _ in job.outputs])
+        return _action("gold", place, slot, job, judge, [output.id for output, _ in job.outputs], at=place)
 
     return Stage("gold", place, tuple(jobs), make)
 
@@ -762,32 +754,32 @@ def _standing(trees: Sequence[Tree], state: State) -> list[tuple[list[str], int]
     ]
 
 
-def _earlier_outputs(
-    before: Done[OutputsJob, Output] | None, limit: int, count: Callable[[str], int]
-) -> tuple[EarlierOutput, ...]:
+def _earlier(before: Done[OutputsJob, Output] | None, limit: int, count: Callable[[str], int]) -> EarlierOutputs:
     """Return first outputs up to and with the node before, oldest first, as many of the latest as fit in `limit`."""
     if before is None or limit <= 0:
-        return ()
-    earlier, output = before.job.earlier_outputs, next(iter(before.values), None)
+        return NONE_EARLIER
+    earlier, output = before.job.earlier, next(iter(before.values), None)
     if output is not None and output.text:
-        earlier = (*earlier, EarlierOutput(output, count(output.text)))
-    return _latest(earlier, limit)
+        earlier = earlier.followed_by(output, count(output.text))
+    return earlier.latest(limit)
 
 
-def _latest(earlier: tuple[EarlierOutput, ...], limit: int) -> tuple[EarlierOutput, ...]:
-    """Return as many of the latest as fit in `limit` tokens together."""
-    start, left = len(earlier), limit
-    while start > 0 and earlier[start - 1].tokens <= left:
-        start -= 1
-        left -= earlier[start].tokens
-    return earlier[start:]
-
-
-def _level(place: Place) -> Place:
+def _level(place: Place) -> str:
     """Return the place without its round: what does not change from one round to the next is not done again."""
-    return replace(place, round=0)
+    return f"0/{place.subject}/{place.level}"
 
 
-def _action(step: str, named: Place, slot: str, job: Any, *determined_by: Any, at: Place | None = None) -> Action[Any]:
-    """Return an action whose id covers step, slot, the place `named`, and all that determines its result."""
-    return Action(content_id("action", step, str(named), slot, *determined_by), step, slot, at or named, job)
+def _action(
+    step: str,
+    named: Place | str,
+    slot: str,
+    job: Any,
+    *determined_by: Any,
+    at: Place,
+    name: Callable[..., str] = content_id,
+) -> Action[Any]:
+    """Return an action whose id covers step, slot, the place `named`, and all that determines its result.
+
+    Where that holds no float, `exact_id` may `name` it.
+    """
+    return Action(name("action", step, str(named), slot, *determined_by), step, slot, at, job)

@@ -787,11 +787,13 @@ def chosen(run: Run, place: Place) -> Run:
         if node in state.predictions:
             mean, outputs = state.acceptance(node), state.outputs[node]
             best[node] = max(range(len(outputs)), key=lambda at: (mean[at], outputs[at].id))
-            random = generator("read", plan.seed, node)
-            at_random = not run.forest.is_target(tree) and random.random() < plan.random_share
-            read[node] = int(random.integers(len(outputs))) if at_random else best[node]
+            read[node] = best[node]
             if node in run.held:
                 read[node] = state.read.get(node, best[node])
+            elif not run.forest.is_target(tree):
+                random = generator("read", plan.seed, node)
+                if random.random() < plan.random_share:
+                    read[node] = int(random.integers(len(outputs)))
         elif node in state.outputs and node not in state.answers and (Train.name, place.level) not in run.models:
             unjudged[node] = state.outputs[node][0]
     answers = {**state.answers, **unjudged}

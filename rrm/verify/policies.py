@@ -25,8 +25,8 @@ from rrm.core.protocols import (
     Workspace,
 )
 from rrm.core.roles import Train
+from rrm.core.text import word_count
 from rrm.core.values import Group, Output, Prediction
-from rrm.feedback.minutes import word_count
 from rrm.policy.distance import measured, understated
 from rrm.verify import made_up
 from rrm.verify.held import Checks, Held, checking

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rrm.core.text import paragraphs, sentence_texts, sentences, whole_sentences, words
+from rrm.core.text import paragraphs, sentence_texts, sentences, whole_sentences, word_count, words
 
 
 @pytest.mark.parametrize(
@@ -95,6 +95,13 @@ def test_paragraphs_cover_the_text_exactly(text: str) -> None:
 def test_paragraphs_take_the_white_space_after_them_along() -> None:
     text = "One\nstill one.\n \nTwo.\n\n\nThree."
     assert [text[start:end] for start, end in paragraphs(text)] == ["One\nstill one.\n \n", "Two.\n\n\n", "Three."]
+
+
+@given(st.lists(st.text(alphabet="ab'-\u00ad\u200bก \n\t.", max_size=60), max_size=40))
+def test_words_are_counted_block_by_block_as_they_are_counted_whole(blocks: list[str]) -> None:
+    text = "\n\n".join([*blocks, "a" * 1_000])
+    assert word_count(text) == len(words(text))
+    assert word_count("a" * 30_000) == 1
 
 
 def test_words_keep_inner_apostrophes_and_hyphens() -> None:

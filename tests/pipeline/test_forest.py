@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rrm.core.errors import InputError
 from rrm.core.graph import Part, Proposal, TaskGraph
@@ -9,6 +11,7 @@ from rrm.core.protocols import PromptContext
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import OVERALL, Composed, Failure, Output, Passage, Prediction, Scored
 from rrm.pipeline.forest import (
+    EarlierOutputs,
     Forest,
     State,
     Tree,
@@ -204,3 +207,15 @@ def test_without_an_anchor_root_outputs_share_one_scale_of_being_preferred() -> 
     assert found[graphs[1].root].acceptance[OVERALL][0] == pytest.approx([(beats(2, 0) + beats(2, 1)) / 2])
     alone = State(predictions={graphs[1].root: said[graphs[1].root]})
     assert compose_unanchored(alone, trees[1:]) is alone  # there is nothing to be preferred to
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 9)), max_size=12), st.integers(0, 12))
+def test_as_many_of_the_latest_outputs_are_kept_as_fit(chain: list[tuple[int, int]], limit: int) -> None:
+    outputs = [Output(f"node-{at}", f"text {at}", "test", 0) for at in range(len(chain))]
+    earlier = EarlierOutputs()
+    for output, (tokens, dropped_to) in zip(outputs, chain, strict=True):
+        earlier = earlier.latest(limit + dropped_to).followed_by(output, tokens)
+    fits = [at for at in range(len(chain) + 1) if sum(tokens for tokens, _ in chain[at:]) <= limit]
+    kept = earlier.latest(limit)
+    assert kept.texts == tuple(output.text for output in outputs[fits[0] :])
+    assert kept.ids == tuple(output.id for output in outputs[fits[0] :])

@@ -9,9 +9,9 @@ import pytest
 from rrm.backbone.tokens import load_tokenizer
 from rrm.core.graph import Node, Proposal, TaskGraph
 from rrm.core.task import Source, Span, Task
-from rrm.core.text import words
+from rrm.core.text import word_count, words
 from rrm.feedback.budget import Allowance
-from rrm.feedback.minutes import minutes, word_count
+from rrm.feedback.minutes import minutes
 from rrm.pipeline.flat import flat_baseline
 from rrm.pipeline.plan import AnyAction
 from rrm.pipeline.recursion import recursion
