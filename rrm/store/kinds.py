@@ -14,7 +14,7 @@ from rrm.core.calls import Call
 from rrm.core.claims import Claims
 from rrm.core.errors import InputError
 from rrm.core.graph import Proposal, TaskGraph
-from rrm.core.ids import content_id
+from rrm.core.ids import content_id, exact_id
 from rrm.core.json_text import writer
 from rrm.core.place import Place
 from rrm.core.task import Source
@@ -54,20 +54,24 @@ class Kind:
     """A dataclass of rrm.core with a content id, whose fields that make two of them equal are the columns of `name`.
 
     Texts, numbers and truth values are columns of their own type, and a place is a text; a field that
-    holds a value of another kind is stored by its id (`references`), everything else as JSON.
+    holds a value of another kind (`references`) is stored by its id, everything else as JSON.
     """
 
-    def __init__(self, name: str, type_: Any, references: Mapping[str, type] | None = None) -> None:
+    def __init__(self, name: str, type_: Any, references: "Mapping[str, Kind] | None" = None) -> None:
         self.name, self.type, self.references = name, type_, references or {}
         known = get_type_hints(type_)
         hints = {each.name: known[each.name] for each in fields(type_) if each.compare}
         self.columns: tuple[str, ...] = tuple(hints)
         self._write = {name: _writer(hint, f"{self.name}.{name}") for name, hint in hints.items()}
         self._read = {name: _reader(hint) for name, hint in hints.items()}
-        for column in self.references:
-            self._write[column], self._read[column] = _id, _same
+        for column, kind in self.references.items():
+            self._write[column], self._read[column] = _checked(kind.id_of, f"{self.name}.{column}"), _same
         plain = {name: _types_as_they_are(hint) for name, hint in hints.items() if name not in self.references}
         self._columns = [(name, plain.get(name, ()), write) for name, write in self._write.items()]
+
+    def id_of(self, value: Any) -> str:
+        """Return the id under which a value is recorded."""
+        return str(value.id)
 
     def row(self, value: Any) -> dict[str, Any]:
         """Return the columns of a value; raise InputError for what would not come back as it is."""
@@ -84,6 +88,28 @@ class Kind:
             at = self.columns.index(column)
             held[at] = values[held[at]]
         return _with_id(self.type(*held), id_)
+
+
+class _ContextKind(Kind):
+    """The earlier outputs that an output was made after, by their ids: a long list, which a node's outputs share."""
+
+    def __init__(self) -> None:
+        self.name, self.type, self.references = "context", tuple, {}
+        self.columns = ("outputs",)
+
+    def id_of(self, value: Sequence[str]) -> str:
+        return str(self.row(value)["id"])
+
+    def row(self, value: Sequence[str]) -> dict[str, Any]:
+        return _context_row(tuple(value))
+
+    def value(self, id_: str, row: Sequence[Any], referred: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+        return tuple(row[0])
+
+
+@lru_cache(1_000)
+def _context_row(outputs: tuple[str, ...]) -> dict[str, Any]:
+    return {"id": exact_id("context", outputs), "outputs": to_json(outputs)}
 
 
 class _FeedbackKind(Kind):
@@ -186,7 +212,7 @@ _DECODER = json.JSONDecoder()
 
 
 def _writer(hint: Any, where: str) -> Convert:
-    """Return what checks a field of this type and makes it what its column takes."""
+    """Return what makes a field of this type what its column takes."""
     alternatives = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     write: Convert = to_json
     if hint is Place:
@@ -194,6 +220,11 @@ def _writer(hint: Any, where: str) -> Convert:
     elif _is_plain(alternatives):
         column: Any = Union[tuple(COLUMNS.get(each, each) for each in alternatives)]  # noqa: UP007
         write = TypeAdapter(column, config=_EXACT).validate_python
+    return _checked(write, where)
+
+
+def _checked(write: Convert, where: str) -> Convert:
+    """Return what writes a field, or raises InputError for what its column cannot take."""
 
     def checked(held: Any) -> Any:
         try:
@@ -229,10 +260,6 @@ def _place(held: Any) -> str:
     return str(held)
 
 
-def _id(held: Any) -> str:
-    return str(held.id)
-
-
 def _name(value: Any) -> str:
     return type(value).__name__
 
@@ -262,17 +289,22 @@ _GRAPH = _writer(dict, "tree.graph")
 _PROPOSALS = TypeAdapter(Proposal)
 _ANSWER_READERS: dict[str, Convert] = {name: _reader(kind) for name, kind in ANSWERS.items()}
 
+_CONTEXT = _ContextKind()
+_VIEW = Kind("view", View)
+_REQUEST = Kind("request", Request, {"view": _VIEW})
+_FEEDBACK = _FeedbackKind()
+
 KINDS: dict[type, Kind] = {
     kind.type: kind
     for kind in (
         Kind("source", Source),
         _TreeKind(),
         _ProposalKind(),
-        Kind("view", View),
-        Kind("output", Output),
-        Kind("request", Request, {"view": View}),
-        _FeedbackKind(),
-        Kind("rated", Rated, {"request": Request, "feedback": Feedback}),
+        _VIEW,
+        Kind("output", Output, {"context": _CONTEXT}),
+        _REQUEST,
+        _FEEDBACK,
+        Kind("rated", Rated, {"request": _REQUEST, "feedback": _FEEDBACK}),
         Kind("failure", Failure),
         Kind("fitted", Fitted),
         Kind("scored", Scored),
@@ -290,4 +322,7 @@ KINDS: dict[type, Kind] = {
         Kind("call", Call),
     )
 }
-"""Every kind of value that a record holds; one that others refer to stands before them."""
+"""Every kind of value that a record holds."""
+
+IN_ORDER: tuple[Kind, ...] = (_CONTEXT, *KINDS.values())
+"""These, and what they have in common; one that others refer to stands before them."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
-from sqlalchemy import Connection, Insert, Integer, Select, bindparam, cast, func, select
+from sqlalchemy import Connection, Engine, Insert, Integer, Select, bindparam, cast, func, select
 
 from rrm.core.calls import CallCount
 from rrm.core.errors import InputError
@@ -16,7 +16,7 @@ from rrm.core.place import Place
 from rrm.core.protocols import REPLIES, Entry
 from rrm.core.values import Failure, Feedback
 from rrm.store.database import Access, Opened, insert, open_database, refuse_nul
-from rrm.store.kinds import KINDS, Kind, kind_of, read_place, to_json
+from rrm.store.kinds import IN_ORDER, KINDS, Kind, kind_of, read_place, to_json
 from rrm.store.outage import PATIENCE_SECONDS
 from rrm.store.tables import table
 
@@ -116,6 +116,7 @@ class SqlStore:
         self.opened = opened
         self._engine = opened.engine
         self._new = _statements(opened.engine.dialect.name)
+        self._as_sent: dict[tuple[str, tuple[str, ...]], str] = {}  # by table and columns
         self._checked: dict[int, Columns] = {}  # by the identity of values, which the columns hold
 
     def __enter__(self) -> "SqlStore":
@@ -363,10 +364,14 @@ class SqlStore:
 
     # ---- within ----
 
-    def _add(self, connection: Connection, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    def _add(self, connection: Connection, name: str, rows: Sequence[dict[str, Any]]) -> None:
+        """Insert rows of a table, of the same columns: plain values and JSON as text, which no type need convert."""
         if rows:
             refuse_nul(self._engine, name, rows)
-            connection.execute(self._new[name], rows)
+            into = name, tuple(rows[0])
+            if into not in self._as_sent:
+                self._as_sent[into] = _as_sent(self._new[name], into[1], self._engine)
+            connection.exec_driver_sql(self._as_sent[into], rows)
 
     def _row(self, value: Any) -> "Columns":
         """Return the columns of a value, those that `check` made where it did."""
@@ -374,16 +379,16 @@ class SqlStore:
 
     def _insert(self, connection: Connection, rows: Iterable["Columns"]) -> None:
         """Insert the rows that are not there yet, and first the values that they refer to."""
-        new: dict[str, dict[str, dict[str, Any]]] = {kind.name: {} for kind in KINDS.values()}
+        new: dict[str, dict[str, dict[str, Any]]] = {kind.name: {} for kind in IN_ORDER}
         waiting = list(rows)[::-1]
         while waiting:
             kind, row, value = waiting.pop()
             if row["id"] not in new[kind.name]:
                 new[kind.name][row["id"]] = row
-                for column, type_ in kind.references.items():
-                    referred = getattr(value, column)
-                    if referred.id not in new[KINDS[type_].name]:
-                        waiting.append(_row(referred))
+                for column, referred in kind.references.items():
+                    if row[column] not in new[referred.name]:
+                        held = getattr(value, column)
+                        waiting.append((referred, referred.row(held), held))
         for name, by_id in new.items():
             self._add(connection, name, list(by_id.values()))
 
@@ -396,7 +401,7 @@ def _statements(dialect: str) -> dict[str, Insert]:
     """Return how a row gets into each table; what is there stays, but in the cache."""
     new = insert(dialect)
     made: dict[str, Insert] = {name: new(table(name)) for name in ("action", "link", "event", "spent")}
-    for kind in KINDS.values():
+    for kind in IN_ORDER:
         made[kind.name] = new(table(kind.name)).on_conflict_do_nothing(index_elements=["id"])
     made["meta"] = new(table("meta")).on_conflict_do_nothing()
     put = new(table("cache"))
@@ -405,8 +410,15 @@ def _statements(dialect: str) -> dict[str, Insert]:
     return made
 
 
+def _as_sent(statement: Insert, columns: Sequence[str], engine: Engine) -> str:
+    """Return an INSERT of columns as an engine's driver takes it, with parameters by name."""
+    schemas = engine.get_execution_options().get("schema_translate_map")
+    named: dict[str, Any] = {"schema_translate_map": schemas, "render_schema_translate": True} if schemas else {}
+    return str(statement.compile(engine, column_keys=columns, **named))
+
+
 _ACTION = table("action")
-_GROWING = ("action", "link", *(kind.name for kind in KINDS.values()))
+_GROWING = ("action", "link", *(kind.name for kind in IN_ORDER))
 _ALL_FAILED = func.min(cast(_ACTION.c.failed, Integer))  # PostgreSQL has no least truth value
 _LAST = select(func.max(_ACTION.c.seq))
 _ATTEMPTS = (
@@ -447,10 +459,11 @@ def load_values(connection: Connection, kind: Kind, ids: "Select[tuple[str]] | N
     if ids is not None:
         asked = asked.where(rows.c.id.in_(ids))
     referred = {
-        column: load_values(connection, KINDS[type_], asked.order_by(None).with_only_columns(rows.c[column]))
-        for column, type_ in kind.references.items()
+        column: load_values(connection, other, asked.order_by(None).with_only_columns(rows.c[column]))
+        for column, other in kind.references.items()
     }
-    return {row[0]: kind.value(row[0], row[1:], referred) for row in connection.execute(asked)}
+    parts = connection.execute(asked).partitions(_AT_ONCE)
+    return {id_: kind.value(id_, row, referred) for rows in parts for id_, *row in rows}
 
 
 def _cache_rows(table_name: str, items: Mapping[str, bytes]) -> list[dict[str, Any]]:

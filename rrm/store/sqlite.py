@@ -42,6 +42,7 @@ def connect(location: Location, access: str, busy_seconds: float) -> Engine:
         creator=connection,
         poolclass=QueuePool,
         max_overflow=-1,
+        paramstyle="named",  # as on PostgreSQL
         # text stands for JSON that `to_json` made already, so that nothing is written twice
         json_serializer=lambda held: held if isinstance(held, str) else to_json(held),
         json_deserializer=from_json,

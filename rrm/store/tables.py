@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Index, Integer, MetaData, Table, UniqueConstr
 from sqlalchemy.orm import declared_attr
 from sqlmodel import JSON, Field, SQLModel
 
-REVISION = "0018"
+REVISION = "0019"
 """The newest migration, which is the schema that this module describes."""
 
 APPLICATION_ID = 0x52524D31
@@ -99,13 +99,17 @@ class ViewRow(Value, table=True):
     context: str
 
 
+class ContextRow(Value, table=True):
+    outputs: Any = Field(sa_type=JSON)
+
+
 class OutputRow(Value, table=True):
     node: str = Field(index=True)
     text: str
     policy: str
     seed: int = Field(sa_type=BigInteger)
     inputs: Any = Field(sa_type=JSON)
-    context: Any = Field(sa_type=JSON)
+    context: str = Field(foreign_key="context.id")
     log_prob: float | None
     truncated: bool
     citations: Any = Field(sa_type=JSON)

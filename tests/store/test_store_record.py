@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import JSON, Column, MetaData, Table
 from sqlalchemy.exc import DBAPIError
 
 import rrm.core
@@ -307,6 +308,42 @@ def test_a_view_that_many_requests_share_is_stored_once(store: SqlStore) -> None
     store.append(requests)
     assert store.load(Request) == requests
     assert execute(store, "SELECT count(*) FROM view") == [(1,)]
+
+
+def test_what_a_nodes_outputs_were_made_after_is_stored_once(store: SqlStore) -> None:
+    before = ("output-1", "output-2")
+    made = [replace(output(number), context=context) for number, context in enumerate((before, before, (), before[1:]))]
+    store.append(made)
+    assert store.load(Output) == made
+    assert execute(store, "SELECT count(*) FROM context") == [(3,)]
+
+
+def test_outputs_that_were_recorded_before_contexts_stood_by_themselves_keep_theirs(
+    tmp_path: Path, url: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, older = tmp_path / "run", tmp_path / "migrations"
+    shutil.copytree(database.MIGRATIONS, older)
+    (older / "versions" / "r0019_contexts.py").unlink()
+    cited = (Citation(Span(0, 1), 2, Span(3, 4)),)
+    odd = Output("node-4", "x", "test", 2**62, ("output-7",), ("é", "output-8"), -0.1, True, cited)
+    made = [*(replace(output(number), context=("output-7",) * (number % 3)) for number in range(2_500)), odd]
+    with monkeypatch.context() as before:
+        before.setattr(database, "MIGRATIONS", older)
+        before.setattr(database, "REVISION", "0018")
+        with open_store(folder, url=url) as store, database.transaction(store._engine, folder, writes=True) as there:
+            rows = [
+                {name: recorded.to_json(held) if isinstance(held, tuple) else held for name, held in vars(each).items()}
+                for each in made
+                if each.id
+            ]
+            columns = [
+                Column(name, JSON) if name in ("inputs", "context", "citations") else Column(name) for name in rows[0]
+            ]
+            there.execute(Table("output", MetaData(), *columns).insert(), rows)
+    with open_store(folder) as store:
+        assert store.load(Output) == made
+        assert execute(store, "SELECT count(*) FROM context") == [(4,)]
+        store.append([output(2_500)])
 
 
 def test_results_of_all_rounds_come_back_by_action_in_order_for_one_step_subject_and_level(store: SqlStore) -> None:
