@@ -8,41 +8,19 @@ The tables are made from that file alone (`--table`). Gold is exact and is known
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 import tempfile
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from benchmarks.carry_cell import WORLDS, Size
 from benchmarks.carry_plot import draw
-from rrm.core.report import Interval
-from rrm.evaluate.metrics import cluster_interval
+from benchmarks.carry_table import Row, lines, summaries, table
 
 RESULTS = Path(__file__).with_suffix(".jsonl")
 SEEDS = (501, 502, 503)
-COLUMNS = (
-    "composed", "own", "flat_equal", "flat_unlimited", "verbatim", "source_free_importance", "oracle_raters",
-    "truth_per_claim", "control_provenance", "control_leaf_labels", "control_children",
-)  # fmt: skip
-"""Every column of the benchmark's rule, in its order."""
-ADDED = (
-    "world, words, minutes",
-    "composed - own",
-    "composed - flat_equal",
-    "composed - verbatim",
-    "within a tree: composed, own",
-    "90 % intervals hold, bias",
-    "false root sentences, born below",
-    "guilty leaf first, in three",
-)
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -96,132 +74,6 @@ def on_file(path: Path, plan: Plan) -> list[Row]:
     return [row for row in map(json.loads, lines) if row["plan"] == plan.name]
 
 
-# ---- from rows of targets to rows of the benchmark ----
-
-
-def summaries(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
-    """Yield a row for every world, size, budget and column: means over targets, rho with its bootstrap interval."""
-    groups: dict[tuple[str, int, float | None, str], list[Row]] = defaultdict(list)
-    for row in rows:
-        groups[row["world"], row["words"], row["minutes"], row["column"]].append(row)
-    for (world, words, minutes, column), here in sorted(groups.items(), key=_order):
-        rho = _values(here, "rho")
-        interval = _interval(rho)
-        blamed = sum(row["blamed"] for row in here)
-        yield {
-            "world": world, "words": words, "minutes": minutes, "column": column,
-            "spent": _mean(_values(here, "spent")), "n": len(here), "seed_count": len({row["seed"] for row in here}),
-            "rho": _mean(rho), "rho_low": interval.low if interval else None,
-            "rho_high": interval.high if interval else None, "rho_within": _mean(_values(here, "rho_within")),
-            "gold_of_chosen": _mean(_values(here, "gold_of_chosen")), "gold_mean": _mean(_values(here, "gold_mean")),
-            "gold_best": _mean(_values(here, "gold_best")),
-            "coverage": _mean(_values(here, "covered")), "bias": _mean(_values(here, "bias")),
-            "blame_first": sum(row["blame_first"] for row in here) / blamed if blamed else None,
-            "blame_three": sum(row["blame_three"] for row in here) / blamed if blamed else None,
-        }  # fmt: skip
-
-
-def _order(group: tuple[tuple[str, int, float | None, str], list[Row]]) -> tuple[int, int, float, int]:
-    world, words, minutes, column = group[0]
-    return list(WORLDS).index(world), words, float("inf") if minutes is None else minutes, COLUMNS.index(column)
-
-
-def _values(rows: Sequence[Row], name: str) -> np.ndarray:
-    return np.array([row[name] for row in rows if row[name] is not None], dtype=float)
-
-
-def _mean(values: np.ndarray) -> float | None:
-    return float(values.mean()) if len(values) else None
-
-
-def _interval(values: np.ndarray) -> Interval | None:
-    return cluster_interval(values, np.arange(len(values)), lambda drawn: float(drawn.mean()), 0.95, 2000, 0)
-
-
-def difference(rows: Sequence[Row], column: str, other: str) -> tuple[float, Interval | None] | None:
-    """Return the mean difference of two columns' rho over the targets that have both, with its paired interval."""
-    by_target: dict[tuple[int, str], dict[str, float]] = defaultdict(dict)
-    for row in rows:
-        if row["rho"] is not None:
-            by_target[row["seed"], row["source"]][row["column"]] = row["rho"]
-    both = np.array([each[column] - each[other] for each in by_target.values() if {column, other} <= each.keys()])
-    return (float(both.mean()), _interval(both)) if len(both) else None
-
-
-# ---- tables ----
-
-
-def table(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield the lines of the tables: rank correlations by column, then what composing adds, coverage and blame."""
-    found = list(summaries(rows))
-    columns = [column for column in COLUMNS if any(row["column"] == column for row in found)]
-    yield f"Measured at {', '.join(sorted({row['commit'] for row in rows}))}; {_targets(found)}."
-    yield ""
-    yield "| world, words, minutes | " + " | ".join(columns) + " |"
-    yield "|---|" + "---|" * len(columns)
-    cells = _by_cell(found)
-    for key, by_column in cells.items():
-        yield f"| {_named(key)} | " + " | ".join(_rho(by_column.get(column)) for column in columns) + " |"
-    yield ""
-    yield "| " + " | ".join(ADDED) + " |"
-    yield "|---" * len(ADDED) + "|"
-    for key, by_column in cells.items():
-        here = [row for row in rows if (row["world"], row["words"], row["minutes"]) == key]
-        gaps = [_gap(difference(here, "composed", other)) for other in ("own", "flat_equal", "verbatim")]
-        composed, own = by_column["composed"], by_column["own"]
-        within = f"{_two(composed['rho_within'])}, {_two(own['rho_within'])}"
-        held = f"{_two(composed['coverage'])}, {_two(composed['bias'], True)}"
-        blamed = f"{_two(composed['blame_first'])}, {_two(composed['blame_three'])}"
-        yield f"| {_named(key)} | {' | '.join(gaps)} | {within} | {held} | {_births(here)} | {blamed} |"
-
-
-def _by_cell(found: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int, float | None], dict[str, Mapping[str, Any]]]:
-    cells: dict[tuple[str, int, float | None], dict[str, Mapping[str, Any]]] = defaultdict(dict)
-    for row in found:
-        cells[row["world"], row["words"], row["minutes"]][row["column"]] = row
-    return cells
-
-
-def _targets(found: Sequence[Mapping[str, Any]]) -> str:
-    n = sorted({row["n"] for row in found})
-    return f"{n[0]} to {n[-1]} targets a row" if n[0] != n[-1] else f"{n[0]} targets a row"
-
-
-def _births(rows: Sequence[Row]) -> str:
-    """Return the share of root sentences that are false, and of these the share that became so below the root."""
-    one = [row for row in rows if row["column"] == "own"]
-    told, false, below = (sum(row[name] for row in one) for name in ("told", "false", "false_below"))
-    return f"{_two(false / told if told else None)}, {_two(below / false if false else None)}"
-
-
-def _named(key: tuple[str, int, float | None]) -> str:
-    world, words, minutes = key
-    return f"{world}, {words:,}, {'all' if minutes is None else f'{minutes:,.0f}'}"
-
-
-def _rho(row: Mapping[str, Any] | None) -> str:
-    if row is None or row["rho"] is None:
-        return "-"
-    if row["rho_low"] is None:
-        return _two(row["rho"])
-    return f"{_two(row['rho'])} ({_two(row['rho_low'])} to {_two(row['rho_high'])})"
-
-
-def _gap(found: tuple[float, Interval | None] | None) -> str:
-    if found is None:
-        return "-"
-    mean, interval = found
-    return _two(mean, True) + (f" ({_two(interval.low, True)} to {_two(interval.high, True)})" if interval else "")
-
-
-def _two(value: float | None, signed: bool = False) -> str:
-    """Return a figure with two digits and without its leading zero."""
-    if value is None:
-        return "-"
-    text = f"{value:+.2f}" if signed else f"{value:.2f}"
-    return re.sub(r"^([+-]?)0\.", r"\1.", text)
-
-
 def _budgets(text: str) -> tuple[float | None, ...]:
     return tuple(None if each == "all" else float(each) for each in text.split(","))
 
@@ -237,7 +89,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="where cells are resumed from (default: a folder for this call)")
     parser.add_argument("--json", type=Path, help="write a row for every world, size, budget and column")
     parser.add_argument("--plot", type=Path, help="draw rank correlations against minutes (.png, .svg)")
-    parser.add_argument("--table", action="store_true", help="measure nothing: print the tables of what is on file")
+    parser.add_argument(
+        "--table", action="store_true", help="measure nothing: print what is on file, and the lines it keeps"
+    )
     options = parser.parse_args()
     plan = QUICK if options.quick else FULL
     if unknown := set(options.worlds) - WORLDS.keys():
@@ -269,7 +123,7 @@ def main() -> None:
     if not wanted:
         print("nothing is on file for these cells yet")
         return
-    print("\n".join(table(wanted)))
+    print("\n".join([*table(wanted), "", *lines(wanted)]))
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.carry import COLUMNS, difference, summaries, table
 from benchmarks.carry_cell import WORLDS, Size, cell, settings
 from benchmarks.carry_plot import draw
+from benchmarks.carry_table import COLUMNS, difference, lines, summaries, table
 from rrm.api.runs import recursion_of
 from rrm.api.wiring import Parts
 
@@ -61,6 +61,27 @@ def test_tables_name_the_commit_and_the_share_of_errors_from_below() -> None:
     assert lines[0] == "Measured at abc; 1 to 3 targets a row."
     assert any(line.startswith("| copied, 2,000, 250 | .70 (") for line in lines)
     assert lines[-1].endswith("| .75, -.10 | .40, .25 | .25, .50 |")
+
+
+def test_lines_are_kept_or_not_by_world_and_length_and_a_figure_that_is_not_there_keeps_none() -> None:
+    def rows(world: str, words: int, composed: float, **more: Any) -> list[dict[str, Any]]:
+        about = {"world": world, "words": words, "minutes": None}
+        scored = {"own": 0.5, "flat_equal": 0.8, "verbatim": 0.9, "truth_per_claim": 0.9}
+        found = [row(column, at, rho, **about) for column, rho in scored.items() for at in "ab"]
+        return [*found, *(row("composed", at, composed, **{"rho_within": 0.6, **about, **more}) for at in "ab")]
+
+    good = rows("copied", 8000, 0.895, covered=0.9, bias=0.05, blamed=100, blame_first=90, blame_three=98)
+    poor = rows("reframed", 8000, 0.59, covered=0.98, bias=-0.11, blamed=4, blame_first=1, blame_three=4)
+    head, _, *told = lines([*good, *poor])
+    assert head == "| line | copied, 8,000 | reframed, 8,000 |"
+    verdicts = [["yes" in cell, "**no**" in cell] for line in told for cell in line.split("|")[2:4]]
+    expected = {"composed - own": (1, 0), "the same at 4,000": (None, None), "within a tree": (1, 1)}
+    for line, pair in zip(told, [verdicts[at : at + 2] for at in range(0, len(verdicts), 2)], strict=True):
+        wanted = next((each for name, each in expected.items() if name in line), (1, 0))
+        assert pair == [[each == 1, each == 0] for each in wanted], line
+    [_, _, _, composed, *_] = lines(rows("copied", 2000, 0.5))
+    assert composed.endswith("| (.50) (n 2) |")  # at 2,000 words no line is set
+    assert list(lines(rows("copied", 2000, 0.5)))[-1].endswith("| -, -: **no** (n 2) |")
 
 
 def test_the_picture_has_a_panel_a_world_and_length_with_the_minutes_of_all_questions(tmp_path: Path) -> None:
