@@ -184,7 +184,7 @@ class Measured:
 
     `rho` pools a target's outputs, `rho_within` is the mean over its trees. `covered` and `bias` are of the 90 %
     intervals against the acceptance by raters who have read the whole book, None where raters only compared outputs of
-    some level, whose scores are no probabilities. `blamed` are false sentences of the
+    some level: scores are no probabilities then, and nothing is blamed. `blamed` are false sentences of the
     outputs read that became false at a leaf, `blame_first` and `blame_three` in how many that leaf was blamed most, or
     among the three most.
     """
@@ -342,17 +342,23 @@ class Target:
             rho for mean, true in zip(column.means, self.gold, strict=True) if (rho := _rho(mean, true)) is not None
         ]
         covered = bias = None
-        if self.ended.outcome.run.anchored and all(each.ndim == 2 for each in column.scores):
+        anchored = self._anchored(name)
+        if anchored and all(each.ndim == 2 for each in column.scores):
             low, high = np.concatenate([np.quantile(each, [0.05, 0.95], axis=0) for each in column.scores], axis=1)
             accepted = np.concatenate(self.accepted)
             covered = float(((low <= accepted) & (accepted <= high)).mean())
             bias = float((means - accepted).mean())
         chosen = float(gold[int(means.argmax())])
         of_gold = (chosen, float(gold.mean()), float(gold.max()))
-        blame_ = self._blame() if name == "composed" else (0, 0, 0)
+        blame_ = self._blame() if name == "composed" and anchored else (0, 0, 0)
         return Measured(
             name, _rho(means, gold), float(np.mean(within)) if within else None, *of_gold, covered, bias, *blame_
         )
+
+    def _anchored(self, name: str) -> bool:
+        """Return whether a column's scores are probabilities."""
+        flat = {"flat_equal": self.ended.equal, "flat_unlimited": self.ended.unlimited}.get(name)
+        return flat.model.anchored if flat is not None else self.ended.outcome.run.anchored
 
     def _blame(self) -> tuple[int, int, int]:
         """Return how many claims of the outputs read are false since a leaf, and where blame by claim puts that leaf.

@@ -251,7 +251,8 @@ def _passed_over(target: TargetReport) -> Iterator[str]:
     top = target.trees[target.least.tree].nodes[0].level
     rows = claim_rows(target.least.claims, target.trees[target.least.tree], {}, Limits(), top)
     losing = [(row.worst, row.chain) for row in rows if row.worst is not None]
-    yield f"  the root output with the least score has {target.least.candidate.composed or 0.0:.3f}"
+    least = target.least.candidate
+    yield f"  the root output with the least score, {least.id}, has {least.composed or 0.0:.3f}"
     if losing:
         worst, chain = max(losing, key=lambda each: each[0].blame)
         yield f"    it loses {worst.blame:+.2g} {worst.where}: {shorten(chain.text, 100)}"

@@ -116,9 +116,9 @@ class Chain:
     It is claim number `claim` of an output, by its id, at a `node`. `below` are the claims that it rests on directly,
     and `quotes` pieces of the source; `score` is the surest way from here to the source, the product of the scores
     along it, and 0 where none leads there. `lost` counts origins that cannot be followed: outputs whose claims are
-    not known. `blame` is how much the root's score would rise if the step from what is below to this claim were undone,
-    and `support` how probable it is that the source's words that it comes to rest on support the claim, by a model of
-    claims; None where nobody found out.
+    not known. `blame` is how much the root's score would rise, above all that stands higher up, if the step from what
+    is below to this claim were undone, and `support` how probable it is that the source's words that it comes to rest
+    on support the claim, by a model of claims; None where nobody found out.
     """
 
     text: str

@@ -550,7 +550,7 @@ class TargetReport:
     output's, each with all that it rests on, `criteria` its scores by every criterion but the overall one, and `parts`
     its accuracy, coverage and coherence where a model of claims has a say. `beside_source` says that the composed score
     was told beside the source's own words, and `no_blame` why no blame was found where a composer that reads back
-    should have. `least` is the root output with the least composed score, where outputs of another score are known.
+    should have. `least` is the root output with the least composed score, where the chosen one has a higher one.
     """
 
     source: str

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from rrm.core.errors import ConfigError
 from rrm.core.place import Place
-from rrm.core.values import Output, Request, View
+from rrm.core.values import KINDS, OVERALL, Output, Request, View
 from rrm.feedback.minutes import RATES, Currency, Meter, written_words
-from rrm.feedback.select import asked_of, select, select_new
+from rrm.feedback.select import asked_of, parsed, select, select_new
 
 ROOT = "root"
 """The highest level of a run's trees, as a key of `Budget.by_level`."""
@@ -173,11 +173,11 @@ def fitting(
 
 
 def by_view(questions: Iterable[Request]) -> list[Request]:
-    """Return questions with those about one view next to each other, and of these those that ask the same."""
+    """Return questions with those about one view next to each other, and of these each kind's, in the kinds' order."""
     groups: dict[str, list[Request]] = defaultdict(list)
     for request in questions:
         groups[request.view.id].append(request)
-    return [each for requests in groups.values() for each in sorted(requests, key=asked_of)]
+    return [each for requests in groups.values() for each in sorted(requests, key=_kind)]
 
 
 def ask(
@@ -194,6 +194,10 @@ def ask(
     """Return the questions (see `drawn`) that fit in an allowance whoever answers, those about one view together."""
     found = drawn(order, at, seed, asked=asked, unanswered=unanswered, stale=stale, repeats=repeats)
     return by_view(fitting(found, allowance))
+
+
+def _kind(request: Request) -> tuple[int, str]:
+    return list(KINDS).index(request.kind), request.criterion
 
 
 def read_budget(table: Mapping[str, Any], where: str = "budget") -> Budget:
@@ -256,14 +260,16 @@ def _new_rounds(
 def _dealt(by_kind: Mapping[str, Sequence[Request]], wanted: Mapping[str, int], visits: int) -> list[list[Request]]:
     """Deal questions out to visits, as many of each kind as each one wants, and mixed in each.
 
-    Wherever a budget ends a visit it has asked of each kind about the share that is wanted, of the rarest first: a
-    level that only a few questions fell to should not be told by comparisons alone, which anchor nothing.
+    Wherever a budget ends a visit, each kind has about its share of what was put. First of all comes a question whose
+    answer says what is accepted, where any is wanted: of a level that few questions fell to, comparisons alone would
+    anchor nothing.
     """
-    dealt: list[list[tuple[float, int, Request]]] = [[] for _ in range(visits)]
-    for kind, count in wanted.items():
-        for number, request in enumerate(by_kind[kind][: visits * count]):
-            dealt[number // count].append(((number % count) / count, count, request))
-    return [[request for *_, request in sorted(visit, key=lambda each: each[:2])] for visit in dealt]
+    dealt: list[list[tuple[float, Request]]] = [[] for _ in range(visits)]
+    for asked, count in wanted.items():
+        anchors = KINDS[parsed(asked)[0]].anchors and parsed(asked)[1] == OVERALL
+        for number, request in enumerate(by_kind[asked][: visits * count]):
+            dealt[number // count].append(((number % count + (0 if anchors else 0.5)) / count, request))
+    return [[request for _, request in sorted(visit, key=lambda each: each[0])] for visit in dealt]
 
 
 def _stale_first(order: Sequence[str], at: Mapping[str, Askable], stale: frozenset[str]) -> list[str]:

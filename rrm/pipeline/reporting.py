@@ -29,6 +29,9 @@ from rrm.pipeline.forest import Forest, State, Tree, by_source, compose_unanchor
 from rrm.pipeline.leaving import taken_by_persons
 from rrm.pipeline.steps import Outcome, RoundOutcome
 
+_SEEN = 0.005
+"""A difference of two scores that a report of two digits may show."""
+
 
 def target_reports(outcome: Outcome, composer: Composer) -> tuple[TargetReport, ...]:
     """Return the report of every target source, in the order of its trees.
@@ -59,7 +62,7 @@ def _target_report(
     claims = _claims(forest, state, source, trees[number], chosen) if number is not None and chosen else ()
     worst, where = min(scored, key=lambda root: root[0].composed or 0.0) if scored else (None, 0)
     least = None
-    if worst and chosen and (worst.composed or 0.0) < (chosen.composed or 0.0):
+    if worst and chosen and (chosen.composed or 0.0) - (worst.composed or 0.0) >= _SEEN:
         least = PassedOver(worst, where, _claims(forest, state, source, trees[where], worst))
     criteria = _criteria(state, trees[number], chosen) if number is not None and chosen else ()
     title = forest.sources[source].title

@@ -79,6 +79,11 @@ class _Target(NamedTuple):
         """Whether blame was found claim by claim."""
         return blamed(self.report.claims)
 
+    @property
+    def least_told(self) -> bool:
+        """Whether blame was found of the output with the least score."""
+        return self.report.least is not None and blamed(self.report.least.claims)
+
 
 def report_html(report: Report, limits: Limits | None = None) -> str:
     """Return the whole page; every text in it is shown as text, whatever it says.

@@ -1,6 +1,6 @@
 """Dispersion: how far outputs lie from what their features tell, seen in held-out ratings that share an output."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,18 +36,11 @@ PRIOR = Dispersion(1.5, 0.5)
 """What is thought beforehand of all levels together, as one law for all of them has it: between leaves and books."""
 
 
-def beforehand(level: int, below: Dispersion | None) -> Dispersion:
-    """Return what is thought of a level before its ratings, by what was found at the level below if there is one.
-
-    What a view shares is kept as it was there: it has to hold, too, how far a level of few sources is off as a whole.
-    """
-    return upward(LEAVES, level) if below is None else upward(below, 1)
-
-
 def upward(found: Dispersion, levels: int) -> Dispersion:
-    """Return what is thought of a level without ratings that lies so many above the one where this was found.
+    """Return what is thought, before its ratings, of a level that lies so many above the one where this was found.
 
-    Below it, where `levels` is negative, outputs are expected to differ more. What a view shares is the same at all.
+    Below it, where `levels` is negative, outputs are expected to differ more. What a view shares is kept as it was: it
+    has to hold, too, how far a level of few sources is off as a whole.
     """
     return Dispersion(float(min(FALL**levels * found.output, _MOST)), float(found.view))
 
@@ -71,17 +64,16 @@ def steepness(variance: float) -> float:
 
 
 def cross_disperse(
-    held: HeldLogits, left_out: np.ndarray, calibrations: np.ndarray, level: int, below: np.ndarray | None = None
+    held: HeldLogits, left_out: np.ndarray, calibrations: np.ndarray, priors: Sequence[Dispersion]
 ) -> np.ndarray:
     """Return dispersions [folds + 1, 2] from the rows and heads that the calibrations are fitted on.
 
-    `below` [folds + 1, 2] are those of the level below, if there is one.
+    `priors` [folds + 1] are what is thought of the level before its ratings.
     """
     result = np.empty((len(calibrations), 2))
     for entry, (rows, used) in enumerate(cross_fitted(held, left_out)):
         known, probability = mean_probability(rows, used, Calibration(*calibrations[entry]))
-        prior = beforehand(level, None if below is None else Dispersion(*below[entry]))
-        result[entry] = disperse(rows.where(known), probability, prior)
+        result[entry] = disperse(rows.where(known), probability, priors[entry])
     return result
 
 

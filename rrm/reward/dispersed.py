@@ -14,7 +14,7 @@ from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
 from rrm.core.roles import R, Ratings
 from rrm.core.values import OVERALL, Group, Prediction
 from rrm.reward.calibrate import IDENTITY, mean_probability
-from rrm.reward.disperse import Dispersion, beforehand, disperse, effects, spread, upward
+from rrm.reward.disperse import LEAVES, Dispersion, disperse, effects, spread, upward
 from rrm.reward.held import acceptance_logits, held_logits
 from rrm.reward.model import LevelModel, preferred
 from rrm.reward.wrap import (
@@ -124,11 +124,11 @@ class Dispersed:
         if not ratings.rows:
             return shared(lower, place).at(place.level)
         inner = self.learner.fit(ratings, unwrapped(DispersedModel, start), place, seed, inside(workspace))
-        known: Mapping[int | None, Dispersion | None] = lower.dispersions if lower else {None: None}
+        known: Mapping[int | None, Dispersion] = lower.dispersions if lower else {None: LEAVES}
         found: dict[int | None, Dispersion] = {}
         for fold, rows in by_others(held_logits(inner, ratings.rows), known):
             told, probability = mean_probability(rows, np.ones(rows.logits.shape, dtype=bool), IDENTITY)
-            prior = beforehand(place.level, known.get(fold, known[None]))
+            prior = upward(known.get(fold, known[None]), place.level - (lower.level if lower else 0))
             found[fold] = disperse(rows.where(told), probability, prior)
         return DispersedModel(inner, found, self.members, place.level)
 

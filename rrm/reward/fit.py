@@ -18,7 +18,7 @@ from rrm.core.protocols import Encoder
 from rrm.core.values import Group, Rated, View
 from rrm.feedback.table import FeedbackTable, Item, tabulate
 from rrm.reward.calibrate import IDENTITY, HeldLogits, cross_calibrate
-from rrm.reward.disperse import cross_disperse
+from rrm.reward.disperse import LEAVES, Dispersion, cross_disperse, upward
 from rrm.reward.evidence import Evidence, Shrinkage, averaged, evidence
 from rrm.reward.features import FeatureReader, Features
 from rrm.reward.heads import fit_heads
@@ -140,9 +140,7 @@ def fit(
         pair_heads=pair_heads,
         pair_anchor=pair_anchor,
         calibration=calibration,
-        dispersion=cross_disperse(
-            held, left_out, calibration, place.level, None if lower is None else lower.dispersion
-        ),
+        dispersion=cross_disperse(held, left_out, calibration, _thought(place.level, lower, len(calibration))),
         folds=folds,
         seen=dict(sorted(fitted.items())),
         anchored=anchored,
@@ -163,6 +161,13 @@ def _reader(encoder: Encoder | FeatureReader, lower: LevelModel | None) -> Featu
     if lower is not None and reader.encoder.name != lower.encoder:
         raise InputError(f"the model below was fitted with {lower.encoder}, not {reader.encoder.name}")
     return reader
+
+
+def _thought(level: int, lower: LevelModel | None, entries: int) -> list[Dispersion]:
+    """Return what is thought of a level's dispersion before its ratings, by what the model below found at its own."""
+    if lower is None:
+        return [upward(LEAVES, level)] * entries
+    return [upward(Dispersion(*row), level - lower.place.level) for row in lower.dispersion]
 
 
 def _folds(

@@ -123,7 +123,8 @@ def read_facts(folder: Path, names: Sequence[str]) -> dict[str, Any]:
     facts = read_json(folder / FACTS)
     missing = [name for name in (*names, "digest") if name not in facts]
     if missing:
-        raise InputError(f"{folder / FACTS} does not say {', '.join(missing)}: it is no such model")
+        told = f"{folder / FACTS} does not say {', '.join(missing)}"
+        raise InputError(f"{told}: it is no such model, or another version of rrm wrote it; fit it again")
     return facts
 
 

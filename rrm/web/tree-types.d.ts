@@ -170,7 +170,7 @@ declare namespace Tree {
     score: number;
     /** How probably what it comes to rest on supports it; null where no model was asked. */
     support: number | null;
-    /** What the root's score would rise by if this step were undone; null where nobody found out. */
+    /** What the root's score would rise by, above all steps higher up, if this one were undone; null: not found out. */
     blame: number | null;
   }
   interface ClaimStep extends ClaimFacts { depth: number; node: Link }

@@ -155,10 +155,10 @@ def test_the_summary_tells_where_the_least_output_lost() -> None:
     root = target.trees[0].root
     least = PassedOver(replace(chosen, composed=0.125), 0, (Chain("Ada fled.", root, "o", 0, 0.9, blame=0.25),))
     told = " ".join(said(report(targets=(replace(target, least=least),))).split())
-    assert "the root output with the least score has 0.125 it loses +0.25 at root: Ada fled." in told
+    assert "the root output with the least score, o, has 0.125 it loses +0.25 at root: Ada fled." in told
     unblamed = replace(least, claims=(replace(least.claims[0], blame=None),))
     told = " ".join(said(report(targets=(replace(target, least=unblamed),))).split())
-    assert "least score has 0.125" in told and "it loses" not in told
+    assert "least score, o, has 0.125" in told and "it loses" not in told
 
 
 def test_one_training_source_says_what_is_missing() -> None:

@@ -53,13 +53,17 @@ def test_what_fits_in_minutes_whoever_answers_by_hand() -> None:
     assert len(fitting(compared, Allowance(minutes=250 / 180 + 1.5 + 1e-9), rates=PUBLISHED)) == 1
 
 
-def test_wherever_a_budget_ends_a_node_each_kind_has_about_its_share_the_rarest_first() -> None:
+def test_wherever_a_budget_ends_a_node_each_kind_has_about_its_share_and_first_comes_what_anchors() -> None:
     node = {"a": replace(NODES["a"], outputs=askable("a", outputs=9).outputs, wanted={"comparison": 16, "label": 8})}
     kinds = [each.kind for each in drawn(["a"], node, 0)]
     assert Counter(kinds) == {"comparison": 16, "label": 8}
     for asked in range(1, 25):
         labels = kinds[:asked].count("label")
         assert labels > 0 and abs(labels - asked / 3) <= 1, asked
+    texts = {"demonstration": 1, "comparison": 3, "correction": 1, "rating/accuracy": 1, "label": 2}
+    first, second, *rest = drawn(["a"], {"a": askable("a", wanted=texts)}, 0)
+    assert (first.kind, second.kind) == ("label", "comparison")  # what is written takes long, and anchors nothing
+    assert len(rest) == 6
 
 
 def test_what_may_be_skipped_ends_nothing_where_it_does_not_fit() -> None:

@@ -158,3 +158,8 @@ def test_an_answer_agrees_with_itself_unless_it_is_words(answer: Answer) -> None
 
 def test_the_examples_are_of_every_kind() -> None:
     assert [answer.kind for answer in EXAMPLES] == list(KINDS)
+
+
+def test_the_kinds_that_anchor_are_those_whose_answers_say_what_is_accepted() -> None:
+    says = {name for name, kind in KINDS.items() if kind.accepted is not Answer.accepted}
+    assert says == {name for name, kind in KINDS.items() if kind.anchors} == {"label", "rating"}

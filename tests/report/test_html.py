@@ -414,9 +414,21 @@ def test_what_was_passed_over_is_told_with_where_it_lost_most(small: Report) -> 
     page = assert_inert(report_html(replace(small, targets=(unlucky,)))).text
     assert "What was passed over" in page and "has the least score, 0.12" in page
     assert re.search(r"It loses \+0\.250 in “.*”: at leaf, ", page) and "sentences that lose some" not in page
-    nobody = replace(unlucky, least=replace(unlucky.least, claims=target.claims))
-    page = assert_inert(report_html(replace(small, targets=(nobody,)))).text
-    assert "What was passed over" in page and "It loses" not in page
+    least = unlucky.least
+    assert least is not None
+
+    def told(*claims: Chain) -> str:
+        nobody = replace(unlucky, least=replace(least, claims=claims))
+        page = assert_inert(report_html(replace(small, targets=(nobody,)))).text
+        assert "What was passed over" in page and "It loses" not in page
+        return page[page.index("What was passed over") :]
+
+    untold = told(Chain("Seen.", first.node, first.output, 0, 0.9))
+    assert "None of its sentences" not in untold and "leads to the source" not in untold
+    assert "None of its sentences loses as much as 0.01" in told(replace(first, blame=0.0))
+    invented = told(Chain("Made up.", first.node, first.output, 0, 0.0))
+    assert "No sentence of it leads to the source" in invented and "None of its sentences" not in invented
+    assert "claims, with what they rest on" not in told()
     assert "What was passed over" not in assert_inert(report_html(small)).text
 
 

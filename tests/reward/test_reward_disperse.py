@@ -147,7 +147,7 @@ def test_a_fold_s_dispersion_ignores_its_own_rows() -> None:
         logits=np.where(left_out[None, :, 0], held.logits, 9.0),
     )
     same = np.tile([1.0, 0.0], (4, 1))
-    before, after = cross_disperse(held, left_out, same, 0), cross_disperse(lied, left_out, same, 0)
+    before, after = (cross_disperse(each, left_out, same, [LEAVES] * 4) for each in (held, lied))
     assert before.shape == (4, 2)
     assert np.array_equal(before[0], after[0])
     assert (np.abs(before[1:] - after[1:]).max(axis=1) > 0.1).all()
@@ -330,6 +330,16 @@ def test_a_single_source_gets_the_dispersion_that_is_thought_of_its_level_before
     rows = rate(sources=1, labels=5)
     model = fit(rows, READER, replace(CONFIG, members=8), seed=0, place=Place(level=level))
     np.testing.assert_allclose(model.dispersion[-1], (LEAVES.output * FALL**level, LEAVES.view))
+
+
+@pytest.mark.parametrize("level", [1, 3])
+def test_before_a_level_is_rated_it_is_thought_to_fall_by_as_many_levels_as_it_lies_above_the_last(level: int) -> None:
+    """A model of criteria at the same level (see `ByCriterion`) is thought to differ as the overall one does."""
+    below = fit(rate(sources=1, labels=5), READER, replace(CONFIG, members=8), seed=0, place=Place(level=1))
+    one = fit(
+        rate(sources=1, labels=5), READER, replace(CONFIG, members=8), seed=1, place=Place(level=level), init=below
+    )
+    np.testing.assert_allclose(one.dispersion[-1], (LEAVES.output * FALL**level, LEAVES.view))
 
 
 def test_few_ratings_alone_run_up_and_are_held_by_what_is_thought_of_their_level(

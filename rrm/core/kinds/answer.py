@@ -31,7 +31,8 @@ class Answer(ABC):
 
     A subclass names its `kind`, as records, requests and pages do, and says how few and how many outputs a
     question of it `shows`. Two answers are compared by their `coding` under each of `metrics`; a kind without
-    metrics is words, neither right nor wrong. Read as a choice, an answer is one among those of its `pool`.
+    metrics is words, neither right nor wrong. Read as a choice, an answer is one among those of its `pool`. A kind
+    `anchors` scores where its answers say what is `accepted`.
     Places count from 0, among the outputs in one order: as asked, or as shown. Every field has a part of the
     form (`rrm.core.kinds.parts`) as metadata.
     """
@@ -40,6 +41,7 @@ class Answer(ABC):
     shows: ClassVar[tuple[int, int]]
     metrics: ClassVar[tuple[Metric, ...]]
     pool: ClassVar[Pool] = "shown"
+    anchors: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Make numpy's numbers and truth values, which raters compute with, plain ones, as records hold them."""

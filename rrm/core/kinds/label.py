@@ -15,6 +15,7 @@ class Label(Answer):
 
     kind: ClassVar[str] = "label"
     shows: ClassVar[tuple[int, int]] = (1, 1)
+    anchors: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = ("nominal",)
     good: bool = field(metadata=part(lambda value: isinstance(value, bool), "true or false"))
 

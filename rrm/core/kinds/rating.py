@@ -15,6 +15,7 @@ class Rating(Answer):
 
     kind: ClassVar[str] = "rating"
     shows: ClassVar[tuple[int, int]] = (1, 1)
+    anchors: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = ("ordinal", "interval")
     value: float = field(metadata=part(lambda value: number(value) is not None, "a number"))
     points: int = field(default=7, metadata=part(lambda value: whole(value) is not None, "a whole number"))
