@@ -63,7 +63,7 @@ def call_notes(reports: Sequence[CallsReport]) -> Iterator[str]:
             kept = "their outputs keep whole sentences, or words, and are marked truncated"
             yield f"{cut_off:,} {of} were cut off at a limit: {kept}"
         if lost := report.endings.get("lost"):
-            told = "they count as spent, may have been paid for, and were made again"
+            told = "they count as spent, may have been paid for, and were made again unless worker after worker ended"
             yield f"{lost:,} calls of the {report.asker or 'run'} were under way at workers that were lost: {told}"
         lacks = {ending: n for ending, n in report.endings.items() if ending in LACKS}
         if lacks:

@@ -15,12 +15,10 @@ from rrm.assistants.secrets import without_secrets
 from rrm.core.errors import AssistantError, BudgetError, LostCallError, MalformedAnswerError, NoAnswerError, SetupError
 from rrm.core.replies import LACKS, Lack
 
-Transient = Literal["rate limit", "timeout", "connection", "server", "lost"]
+Transient = Literal["rate limit", "timeout", "connection", "server"]
 Lasting = Literal["denied", "not found", "set-up"]
-FaultKind = Literal[Transient, Lasting, Lack, "request", "malformed", "budget", "other"]
-TRANSIENT: frozenset[FaultKind] = frozenset(
-    ("rate limit", "timeout", "connection", "server", "lost", "empty", "broken")
-)
+FaultKind = Literal[Transient, Lasting, Lack, "lost", "request", "malformed", "budget", "other"]
+TRANSIENT: frozenset[FaultKind] = frozenset(("rate limit", "timeout", "connection", "server", "empty", "broken"))
 """The same call may succeed later."""
 
 LASTING: frozenset[FaultKind] = frozenset(("denied", "not found", "set-up"))
@@ -31,7 +29,7 @@ _MEND: dict[FaultKind, str] = {
     "timeout": "allow it more time or try again later",
     "connection": "check the network and the model's address",
     "server": "try again later",
-    "lost": "find out why workers end",
+    "lost": "find out why workers end over it",
     "denied": "mend the key, or what it may do and pay for, and go on with the same command",
     "not found": "mend the model's name or its address, and go on with the same command",
     "set-up": "install or set what it names, and go on with the same command",

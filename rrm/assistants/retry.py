@@ -10,7 +10,7 @@ import anyio
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from rrm.assistants.faults import diagnose
-from rrm.core.errors import AssistantError, ConfigError, NoAnswerError, RrmError
+from rrm.core.errors import AssistantError, ConfigError, LostCallError, NoAnswerError, RrmError
 from rrm.core.protocols import Assistant, Prompt, Reply
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -23,8 +23,9 @@ class Retrying:
     answer would come again: refused, filtered, cut off before the answer.
 
     Attempt n waits a random time up to min(`longest_seconds`, 2**(n - 1)) seconds (full jitter), or
-    what a Retry-After header says, at most ten times the longest. Everything else, such as a wrong
-    key, is raised at once. `faults` counts every failed attempt by its kind.
+    what a Retry-After header says, at most ten times the longest. A call that was lost with its worker is made again
+    at once, and that is no attempt, for it may have had no part in that. Everything else, such as a wrong
+    key, is raised at once. `faults` counts every failed call by its kind.
     """
 
     def __init__(
@@ -74,11 +75,14 @@ class Retrying:
         return reply
 
     async def _attempt(self, prompt: Prompt, numbers: Iterator[int]) -> Reply:
-        try:
-            return await self._assistant.ask(replace(prompt, attempt=next(numbers)))
-        except Exception as error:
-            self.faults[diagnose(error).kind] += 1
-            raise
+        asked = replace(prompt, attempt=next(numbers))
+        while True:
+            try:
+                return await self._assistant.ask(asked)
+            except Exception as error:
+                self.faults[diagnose(error).kind] += 1
+                if not (isinstance(error, LostCallError) and error.again):
+                    raise
 
     def _passes(self, error: BaseException) -> bool:
         return diagnose(error).transient

@@ -134,7 +134,14 @@ class MalformedAnswerError(AssistantError):
 
 
 class LostCallError(AssistantError):
-    """A worker was lost while it made a model call, which may have been answered and paid for."""
+    """A worker was lost while it made a model call, which may have been answered and paid for.
+
+    `again` says whether it should be made again; not so one over which worker after worker was lost.
+    """
+
+    def __init__(self, message: str, again: bool = True) -> None:
+        super().__init__(message)
+        self.again = again
 
 
 class NoAnswerError(AssistantError):

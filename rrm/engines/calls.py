@@ -7,20 +7,20 @@ had under way, and a worker that hears nothing more calls nobody.
 
 import json
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import count
-from math import ceil
+from itertools import count, islice
+from math import ceil, inf
 
 import anyio
 from anyio import to_thread
 
-from rrm.core.errors import LostCallError, in_one_line
-from rrm.engines.chair import BEATS, Chair, Crew, LostError
+from rrm.core.errors import LostCallError, SetupError, in_one_line
+from rrm.engines.chair import BEATS, MOST_LOST, Chair, Crew, LostError
 from rrm.engines.crossing import CALL, Sign, message
 from rrm.engines.here import Concurrently
-from rrm.engines.seats import Doing
+from rrm.engines.seats import Doing, Seat
 from rrm.pipeline.driver import Work
 
 WAIT_SECONDS = 0.1
@@ -43,7 +43,11 @@ class _Call:
 
 
 class Calling:
-    """Does the actions of a step that waits for language models here, while workers make the calls."""
+    """Does the actions of a step that waits for language models here, while workers make the calls.
+
+    Of the calls that a lost worker had under way one may have been its end. All are made again, each as the only one of
+    a worker, so the next loss tells which it was.
+    """
 
     _numbers = count()  # of all steps, for a worker makes no call twice
 
@@ -51,6 +55,7 @@ class Calling:
         self._crew, self._here = crew, here
         self._waiting: deque[_Call] = deque()
         self._under_way: dict[Chair, dict[int, _Call]] = {}
+        self._lost: Counter[str] = Counter()  # of what was under way at a lost worker, the losses over it alone
         self._fresh = anyio.Event()
         self._over: Exception | None = None
 
@@ -115,19 +120,35 @@ class Calling:
                     continue
                 known = await self._talk(chair, begun, known)
         except LostError as error:
-            why = in_one_line(error)
-            lost = LostCallError(f"{seat.name} was lost while it made a call, which may have been paid for: {why}")
-            for call in under_way.values():
-                call.end(error=lost)
-            under_way.clear()
-            host = chair.host
-            if await chair.fill(seat, why):
-                self._crew.hosts.lost(host, seat.name)
+            await self._lose(chair, seat, error)
+
+    async def _lose(self, chair: Chair, seat: Seat, error: LostError) -> None:
+        """End the calls that a lost worker had under way, and fill its place."""
+        under_way, why = self._under_way[chair], in_one_line(error)
+        for call in under_way.values():
+            self._lost[call.asked] += error.weight if len(under_way) == 1 else 0
+            if again := self._lost[call.asked] < MOST_LOST:
+                said = f"{seat.name} was lost while it made a call, which may have been paid for: {why}"
+            else:
+                said = f"worker after worker was lost over a call that may have been paid for, the last one thus: {why}"
+            call.end(error=LostCallError(said, again))
+        under_way.clear()
+        host = chair.host
+        if await chair.fill(seat, why):
+            self._crew.hosts.lost(host, seat.name)
 
     def _taken(self, under_way: dict[int, _Call]) -> list[_Call]:
-        """Take as many of the waiting calls for a worker as make its share of all."""
-        most = ceil((len(self._waiting) + self._all_under_way) / max(1, sum(each.open for each in self._under_way)))
-        begun = [self._waiting.popleft() for _ in range(min(len(self._waiting), most - len(under_way)))]
+        """Take as many of the waiting calls for a worker as make its share of all, or one that was lost, alone."""
+        if any(call.asked in self._lost for call in under_way.values()):
+            return []
+        lost = [call for call in self._waiting if call.asked in self._lost]
+        if lost:
+            begun = [] if under_way else lost[:1]
+        else:
+            most = ceil((len(self._waiting) + self._all_under_way) / max(1, sum(each.open for each in self._under_way)))
+            begun = list(islice(self._waiting, max(0, most - len(under_way))))
+        for call in begun:
+            self._waiting.remove(call)
         under_way.update((call.number, call) for call in begun)
         return begun
 
@@ -138,9 +159,11 @@ class Calling:
     async def _talk(self, chair: Chair, begun: Sequence[_Call], known: Sequence[int]) -> list[int]:
         """Send calls and what is `known` of earlier ones, and return the numbers of those that have ended by now."""
         head = {"calls": [call.number for call in begun], "known": list(known), "wait": WAIT_SECONDS}
-        said = await chair.call(message(head, json.dumps([call.asked for call in begun]).encode()))
+        asked = message(head, json.dumps([call.asked for call in begun]).encode())
+        said = await chair.call(asked, at_work=len(self._under_way[chair]) > len(begun))
         for number, text in said.items():
             if (call := self._under_way[chair].pop(number, None)) is not None:
+                self._lost.pop(call.asked, None)
                 call.end(text)
         return list(said)
 

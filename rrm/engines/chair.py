@@ -41,12 +41,20 @@ MOST_TRIES = 3
 """So many processes are tried before the first worker works, and so many times one is given what it asks for."""
 
 
+MOST_LOST = 12
+"""What workers were lost over is given up at so many losses, by their weight."""
+
+
 class LostError(Exception):
     """A worker is silent, was gone already, or answers what it was not asked."""
+
+    weight = 1
 
 
 class EndedError(LostError):
     """A worker's process, or the way to it, has ended over what it was doing."""
+
+    weight = 4
 
 
 class Chair:
@@ -167,12 +175,12 @@ class Chair:
                 await self._fetched(values)
         return results
 
-    async def call(self, asked: bytes) -> dict[int, str]:
+    async def call(self, asked: bytes, at_work: bool) -> dict[int, str]:
         """Have model calls made, and return what came of those that have ended, by their numbers.
 
-        Raises LostError where nothing comes of it.
+        `at_work` says that it was already making some. Raises LostError where nothing comes of it.
         """
-        head, body = await self._ask(asked)
+        head, body = await self._ask(asked, at_work)
         if "error" in head:
             raise LostError(f"{self.seat.name} cannot make calls: {head['error']['said']}")
         if "said" not in head:
@@ -226,13 +234,16 @@ class Chair:
         if not head.get("kept"):
             raise LostError(f"{self.seat.name} answers what it was not asked")
 
-    async def _ask(self, asked: bytes) -> tuple[dict[str, Any], bytes]:
-        """Return the answer to a message; raise LostError for a worker that is gone, or silent for a lease."""
+    async def _ask(self, asked: bytes, at_work: bool = False) -> tuple[dict[str, Any], bytes]:
+        """Return the answer to a message; raise LostError for a worker that is gone, or silent for a lease.
+
+        One that was `at_work` when it was asked cannot have been gone already, before it had anything to do.
+        """
         seat = self.seat
         if self.idle:
             self._renewed = time.monotonic()
         self._owed += 1
-        answer, sign = _awaited(partial(seat.submit, asked)), _awaited(seat.beat)
+        sign, answer = _awaited(seat.beat), _awaited(partial(seat.submit, asked))  # what it is asked may end it at once
         try:
             while not answer.done():
                 await asyncio.wait([answer], timeout=self._lease / BEATS)
@@ -249,18 +260,18 @@ class Chair:
                 answer.add_done_callback(self._outrun.discard)
             raise
         except Exception as error:
-            raise self._over(seat, sign)(f"{type(error).__name__}: {in_one_line(error)}") from error
+            lived = at_work or (sign.done() and sign.exception() is None)
+            raise self._over(seat, lived)(f"{type(error).__name__}: {in_one_line(error)}") from error
         finally:
             self._owed -= 1
         self._renewed = time.monotonic()
         return found
 
-    def _over(self, seat: Seat, sign: "asyncio.Future[bytes]") -> type[LostError]:
+    def _over(self, seat: Seat, lived: bool) -> type[LostError]:
         """Return how what was asked of a process that ended counts: of all that it was asked, one thing was its end.
 
-        Nothing was if it gave no sign of life since it was asked: it, or its whole machine, was gone already.
+        Nothing was unless it has `lived` since it was asked: else it, or its whole machine, was gone already.
         """
-        lived = sign.done() and sign.exception() is None
         if not lived or self._ended is seat:
             return LostError
         self._ended = seat

@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from rrm.core.errors import PluginError, in_one_line
-from rrm.engines.chair import BEATS, Chair, Crew, EndedError, LostError
+from rrm.engines.chair import BEATS, MOST_LOST, Chair, Crew, LostError
 from rrm.engines.crossing import Piece, Sign
 from rrm.engines.here import CallThread, Worker, recordable
 from rrm.engines.seats import Doing, Seat
@@ -26,8 +26,6 @@ from rrm.pipeline.plan import AnyAction, AnyStage, Values
 
 _log = logging.getLogger("rrm.engines")
 
-MOST_LOST, ENDED = 12, 4
-"""After so many losses a piece is given up; a worker that ended over it, not just fell silent, counts as four."""
 PIECES = 64
 """Into about so many pieces a stage is cut, however many workers there are: what a batch holds follows from content."""
 MOST_AT_ONCE = 256
@@ -223,7 +221,7 @@ class UnderWay:
     async def _lose(self, piece: Piece, chair: Chair, seat: Seat, error: LostError) -> None:
         """Give a piece to another worker, unless it seems to end whoever does it, and fill the place."""
         why = in_one_line(error)
-        self._lost[piece.id] += ENDED if isinstance(error, EndedError) else 1
+        self._lost[piece.id] += error.weight
         if piece.id not in self._came and not self._leases[piece.id]:
             if self._lost[piece.id] < MOST_LOST:
                 if not self._work.stopping:

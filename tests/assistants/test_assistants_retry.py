@@ -10,7 +10,15 @@ import pytest
 from rrm.assistants.faults import diagnose
 from rrm.assistants.retry import Retrying
 from rrm.assistants.scripted import ScriptedAssistant
-from rrm.core.errors import AssistantError, BudgetError, ConfigError, MalformedAnswerError, SetupError, StoreError
+from rrm.core.errors import (
+    AssistantError,
+    BudgetError,
+    ConfigError,
+    LostCallError,
+    MalformedAnswerError,
+    SetupError,
+    StoreError,
+)
 from rrm.core.protocols import Prompt
 
 ASK = Prompt("", "hello")
@@ -120,6 +128,18 @@ async def test_a_fault_of_the_set_up_that_an_assistant_did_not_tell_as_such_is_o
     asking, _, _ = retrying([wrapped])
     with pytest.raises(SetupError, match="denied 401"):
         await asking.ask(ASK)
+
+
+@pytest.mark.asyncio
+async def test_a_call_that_was_lost_with_its_worker_is_made_again_at_once_and_that_is_no_attempt():
+    lost, refused = LostCallError("gone"), LostCallError("worker after worker", again=False)
+    asking, script, waits = retrying([*[lost] * 5, "fine"], attempts=1)
+    assert (await asking.ask(ASK)).text == "fine"
+    assert (asking.faults, waits, {prompt.attempt for prompt in script.prompts}) == ({"lost": 5}, [], {1})
+    asking, script, _ = retrying([lost, refused, "too late"])
+    with pytest.raises(LostCallError, match="worker after worker"):
+        await asking.ask(ASK)
+    assert len(script.prompts) == 2
 
 
 @pytest.mark.asyncio

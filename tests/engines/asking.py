@@ -1,5 +1,7 @@
 """A chat model whose calls are counted, wherever in this process they are made."""
 
+import os
+import signal
 import threading
 from collections import Counter
 from typing import Any, ClassVar
@@ -18,6 +20,10 @@ class Busy(Exception):
     status_code = 429
 
 
+DEADLY, DRIVER = "RRM_TESTS_DEADLY", "RRM_TESTS_DRIVER"
+"""Variables of the environment: the seed whose call ends the process that makes it, and one that it does not end."""
+
+
 class Model(ScriptedChatModel):
     """Counts its calls by what it is asked; the first ones fail where `failures` are left."""
 
@@ -29,6 +35,8 @@ class Model(ScriptedChatModel):
     def _generate(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
+        if str(kwargs.get("seed")) == os.environ.get(DEADLY) and str(os.getpid()) != os.environ[DRIVER]:
+            os.kill(os.getpid(), signal.SIGKILL)
         with Model.turn:
             Model.made["\n".join(str(each.content) for each in messages)] += 1
             if Model.failures:

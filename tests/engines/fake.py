@@ -31,7 +31,7 @@ class FakeSeat:
         module, _, name = worker.partition(":")
         self.name, self.number, self.steps = f"worker {number}", number, steps
         self.fared: list[str] = []
-        self.dies_over, self.host = 0, ""
+        self.dies_over, self.deadly, self.host = 0, "", ""
         self._worker: Any = getattr(import_module(module), name)()
         self._fates, self._random = dict(fates), random.Random(seed)
         self._late: list[tuple[Future[bytes], bytes]] = []
@@ -64,11 +64,12 @@ class FakeSeat:
             self._busy = False
             if fate == "delay":
                 time.sleep(0.02)
-            if fate == "die" or len(self.fared) == self.dies_over:
+            crashes = bool(self.deadly) and asked.startswith(b'{"calls"') and self.deadly.encode() in asked
+            if fate == "die" or len(self.fared) == self.dies_over or crashes:
                 self._gone = True
             if self._gone:
                 self._worker = None  # and with it what the process held
-                if self.host == "bad":
+                if self.host == "bad" or crashes:
                     answered.set_exception(ConnectionError("it has crashed"))
             if self._gone or fate == "lose":
                 return
@@ -93,7 +94,8 @@ class FakeCluster:
     """Workers in threads; implements `rrm.engines.seats.Cluster`.
 
     Those that are `lost`, by number, end over their third message, and so many in their place are `silent`, as on a
-    machine that cannot be reached any more. `hosts` are machines, by number; on the one called bad all end soon.
+    machine that cannot be reached any more. `hosts` are machines, by number; on the one called bad all end soon. A
+    call with what is `deadly` in it ends whoever is to make it.
     """
 
     def __init__(
@@ -106,8 +108,9 @@ class FakeCluster:
         lost: Sequence[int] = (),
         silent: int = 0,
         hosts: Mapping[int, str] | None = None,
+        deadly: str = "",
     ) -> None:
-        self._hosts = hosts or {}
+        self._hosts, self._deadly = hosts or {}, deadly
         self._supplies, self._count, self._fates, self._seed = supplies, count, fates, seed
         self._lost, self._silent = lost, silent
         self.steps = steps
@@ -133,6 +136,7 @@ class FakeCluster:
         seed = f"{self._seed} {len(self.seats)}"
         self.seats.append(FakeSeat(number, self._supplies.worker, self.steps, self._fates, seed))
         self.seats[-1].host = self._hosts.get(number, "good" if self._hosts else "")
+        self.seats[-1].deadly = self._deadly
         if self.seats[-1].host == "bad":
             self.seats[-1].dies_over = 7  # to be told of the run and given what it lacks, and a piece or two
         before = sum(seat.number == number and len(seat.fared) >= seat.dies_over > 0 for seat in self.seats)
@@ -159,10 +163,11 @@ class Fake(Remote):
         lost: Sequence[int] = (),
         silent: int = 0,
         hosts: Mapping[int, str] | None = None,
+        deadly: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         done = frozenset(steps) or supplies.steps - ON_REQUEST
         how = fates or (BADLY if badly else WELL)
-        self.cluster = FakeCluster(supplies, done, count, how, seed, lost, silent, hosts)
+        self.cluster = FakeCluster(supplies, done, count, how, seed, lost, silent, hosts, deadly)
         self.clusters.append(self.cluster)
         super().__init__(worker, others, supplies, self.cluster, LEASE if badly or fates or lost else 60, clock)

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,12 @@ from rrm.api import look
 from rrm.api.options import Event
 from rrm.api.runfile import with_engine
 from rrm.core.errors import InputError, SetupError
+from rrm.core.ids import seed_for
 from rrm.engines import local
 from rrm.engines.apart import ProcessWire, Wanted
 from rrm.engines.local import Local, LocalCluster, Placed, place
 from rrm.verify.engines import MadeUpSupplies, MadeUpWorker, check_engine
+from tests.engines.asking import DEADLY, DRIVER, Model
 from tests.engines.begetting import begun
 from tests.engines.test_calls import ASKING, calls_of
 from tests.processes import below
@@ -96,6 +100,25 @@ def test_calls_of_models_are_made_by_processes_one_of_which_is_killed(tmp_path: 
     lost = [call for call in calls if call.ending == "lost"]
     assert len(killed) == 2 and len(lost) <= 8
     assert spent["calls"] == len(calls) == len(calls_of(tmp_path / "here")[0]) + len(lost)
+
+
+@pytest.mark.slow
+def test_a_call_that_kills_its_process_again_and_again_is_refused_and_no_other_loses_a_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rrm.run(rrm.run_file(ASKING), tmp_path / "here", quiet=True)
+    deadly = min(calls_of(tmp_path / "here")[0], key=lambda call: call.at)
+    monkeypatch.setenv(DEADLY, str(seed_for("sample", Model().seed, deadly.sample) % 2**31))
+    monkeypatch.setenv(DRIVER, str(os.getpid()))
+    table = {**ASKING, "assistants": {"model": {**ASKING["assistants"]["model"], "attempts": 1}}}
+    workers = {"plugin": "local", "arguments": {"workers": [{"count": 2, "steps": ["call"]}]}}
+    rrm.run(rrm.run_file({**table, "engine": workers}), tmp_path / "away", quiet=True)
+    calls, spent = calls_of(tmp_path / "away")
+    lost = Counter((call.user, call.sample) for call in calls if call.ending == "lost")
+    assert lost.pop((deadly.user, deadly.sample)) in (3, 4), "three times alone, and maybe once with others"
+    assert max(lost.values(), default=1) == 1
+    assert all(call.attempt == 1 for call in calls) and spent["calls"] == len(calls)
+    assert len(on_record(tmp_path / "away")["Failure"]) == 1
 
 
 def test_processes_of_this_machine_keep_the_contract() -> None:
