@@ -60,9 +60,9 @@ class Calling:
         self._over: Exception | None = None
 
     async def execute(self, work: Work) -> None:
-        if work.plan.finished:
+        if work.plan.finished or not await self._crew.begun(work):
             return
-        chairs = await self._crew.chairs(CALL)
+        chairs = self._crew.chairs(CALL)
         self._under_way = {chair: {} for chair in chairs}
         self._crew.supplies.lend(self._call)
         try:
@@ -71,6 +71,7 @@ class Calling:
                     serving.start_soon(chair.listen, _hear)
                     serving.start_soon(self._serve, chair, work)
                 serving.start_soon(self._note)
+                serving.start_soon(self._let_go, work)
                 await self._here.execute(work)
                 serving.cancel_scope.cancel()
         finally:
@@ -100,10 +101,21 @@ class Calling:
                 if await chair.opened(self._crew, CALL):
                     await self._talk_on(chair)
         except Exception as error:
-            self._over = error
             work.stop(error)
-            for call in (*self._waiting, *self._under_way[chair].values()):
-                call.end(error=error)
+            self._end(error, self._under_way[chair].values())
+
+    async def _let_go(self, work: Work) -> None:
+        """Once the work is stopped and no worker is open, have nothing wait for one: to begin may take long."""
+        await work.pause(inf)
+        while self._crew.works(CALL):
+            await anyio.sleep(WAIT_SECONDS)
+        self._end(SetupError("[engine] the run was stopped before a worker made this call"))
+
+    def _end(self, error: Exception, under_way: Iterable[_Call] = ()) -> None:
+        """End the calls that no worker has yet, all that are still to come, and those of one that are `under_way`."""
+        self._over = self._over or error
+        for call in (*self._waiting, *under_way):
+            call.end(error=self._over)
 
     async def _talk_on(self, chair: Chair) -> None:
         """Send a worker calls and take in what came of them; where it is lost they fail, and its place is filled."""

@@ -27,6 +27,7 @@ from rrm.engines.crossing import (
 )
 from rrm.engines.hosts import Hosts
 from rrm.engines.seats import Cluster, Doing, Seat, Supplies
+from rrm.pipeline.driver import Work
 from rrm.pipeline.plan import Values
 
 _log = logging.getLogger("rrm.engines")
@@ -74,6 +75,7 @@ class Chair:
         self._failed = 0
         self._ended: Seat | None = None
         self._outrun: set[asyncio.Future[bytes]] = set()
+        self._coming: asyncio.Future[Seat] | None = None
         self.host = ""  # the machine on which the process runs that was opened last
         self.how = ""  # in a few words, how what it does goes
         self._logged: set[int] = set()
@@ -115,8 +117,8 @@ class Chair:
 
     @property
     def open(self) -> bool:
-        """Whether the process that sits there now knows of the run."""
-        return self._opened is self.seat
+        """Whether the process that sits there now knows of the run, and no other is about to."""
+        return self._opened is self.seat and self._coming is None
 
     @property
     def idle(self) -> bool:
@@ -134,6 +136,8 @@ class Chair:
         Raises SetupError where no worker ever got so far, and InputError for one that cannot do the run's work.
         """
         async with self._turn:
+            if self._coming is not None:
+                await self._replace()
             if self.open:
                 return True
             try:
@@ -213,8 +217,18 @@ class Chair:
             return True
 
     async def _replace(self) -> None:
-        self.seat = await to_thread.run_sync(self._cluster.replace, self.seat)
-        self._renewed, self._logged, self._outrun = time.monotonic(), set(), set()
+        """Have another process sit there; it goes on beginning where it is not waited for to the end."""
+        if self._coming is None:
+            begins = partial(self._cluster.replace, self.seat)
+            self._coming = asyncio.ensure_future(to_thread.run_sync(begins, abandon_on_cancel=True))
+            self._coming.add_done_callback(self._seated)
+        await asyncio.shield(self._coming)
+
+    def _seated(self, coming: asyncio.Future[Seat]) -> None:
+        self._coming = None
+        if not coming.cancelled() and coming.exception() is None:
+            self.seat = coming.result()
+            self._renewed, self._logged, self._outrun = time.monotonic(), set(), set()
 
     async def _supplied(self, asked: bytes) -> tuple[dict[str, Any], bytes]:
         """Ask again with whatever is asked for in return."""
@@ -289,11 +303,23 @@ class Crew:
         self._chairs: list[Chair] = []
         self._unnoted = False
 
-    async def chairs(self, step: str) -> list[Chair]:
-        """Return the places of workers for a step; raise what the cluster cannot be had for."""
+    async def begun(self, work: Work) -> bool:
+        """Have the cluster begin unless it has, and return whether it has: not where the work is stopped meanwhile.
+
+        Raises what the cluster cannot be had for.
+        """
         if not self._chairs:
-            seats = await to_thread.run_sync(self._cluster.start, abandon_on_cancel=True)
-            self._chairs = [Chair(seat, self._cluster, self.supplies, self.lease) for seat in seats]
+            seats = asyncio.ensure_future(to_thread.run_sync(self._cluster.start, abandon_on_cancel=True))
+            seats.add_done_callback(_retrieved)
+            while not seats.done():
+                await asyncio.wait([seats], timeout=self.lease / BEATS)
+                if work.stopping and not seats.done():
+                    return False
+            self._chairs = [Chair(seat, self._cluster, self.supplies, self.lease) for seat in seats.result()]
+        return True
+
+    def chairs(self, step: str) -> list[Chair]:
+        """Return the places of workers for a step, once the cluster has begun."""
         return [chair for chair in self._chairs if step in chair.steps]
 
     def works(self, step: str) -> bool:
@@ -331,8 +357,14 @@ def _awaited(ask: Callable[[], "Future[bytes]"]) -> "asyncio.Future[bytes]":
     except Exception as error:
         waited = asyncio.get_running_loop().create_future()
         waited.set_exception(error)
-    waited.add_done_callback(lambda done: done.cancelled() or done.exception())
+    waited.add_done_callback(_retrieved)
     return waited
+
+
+def _retrieved(done: "asyncio.Future[Any]") -> None:
+    """Have nothing said of an error that nobody waits for."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _next(asking: Generator[bytes, Answered, None], answered: Answered | None) -> bytes | None:

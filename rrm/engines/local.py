@@ -14,7 +14,7 @@ from shutil import rmtree
 from typing import Any, NamedTuple
 
 from rrm.core.errors import InputError, SetupError, in_one_line
-from rrm.engines.apart import END_SECONDS, ApartSeat, ProcessWire, Wanted, require_room
+from rrm.engines.apart import ApartSeat, ProcessWire, Wanted, require_room
 from rrm.engines.apart_process import processors
 from rrm.engines.chair import LEASE_SECONDS, STARTS
 from rrm.engines.here import Here, Worker
@@ -24,6 +24,9 @@ from rrm.pipeline.driver import Executor
 
 _log = logging.getLogger("rrm.engines")
 
+END_SECONDS = 5.0
+"""So long all processes together may take to end before they are killed."""
+REMEDY = "lower {} or count, or do without workers by --engine local"
 TRIES = 4
 """So many times a process is begun where the machine refuses, with 1, 2 and 4 seconds in between."""
 
@@ -141,17 +144,21 @@ class LocalCluster:
     def _seat(self, number: int) -> ApartSeat:
         """Return a worker's place with a process that has spoken; raise SetupError where none can be had for long."""
         for tried in range(TRIES):
-            if self._closed:
-                raise SetupError("[engine] the run has ended")
             try:
                 return self._spawned(number)
             except (OSError, SetupError) as error:
+                self._refuse_closed()
                 why = in_one_line(error)
                 _log.warning("worker %d's process cannot be begun: %s", number, why)
                 time.sleep(2**tried if tried < TRIES - 1 else 0)
         raise SetupError(f"[engine] worker {number}'s process cannot be begun: {why}; give the same command again")
 
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise SetupError("[engine] the run has ended")
+
     def _spawned(self, number: int) -> ApartSeat:
+        self._refuse_closed()
         wanted, gpus = self._placed[number - 1]
         assert self._folder is not None
         folder = tempfile.mkdtemp(prefix=f"worker-{number}-", dir=self._folder)
@@ -163,8 +170,7 @@ class LocalCluster:
             wire.begin({"address": None, "folder": folder}, STARTS * LEASE_SECONDS)
             seat.begin(self._worker, wanted)
             self._begun[seat] = wire
-            if self._closed:  # between two looks
-                raise SetupError("[engine] the run has ended")
+            self._refuse_closed()
         except BaseException:
             wire.kill()
             raise

@@ -65,9 +65,9 @@ class Away:
         self._crew, self._worker = crew, worker
 
     async def execute(self, work: Work) -> None:
-        if work.plan.finished:
+        if work.plan.finished or not await self._crew.begun(work):
             return
-        chairs = await self._crew.chairs(work.plan.stage.step)
+        chairs = self._crew.chairs(work.plan.stage.step)
         stage = UnderWay(work, self._crew, chairs, self._worker)
         async with anyio.create_task_group() as listening:
             for chair in chairs:

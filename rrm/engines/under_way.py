@@ -234,8 +234,9 @@ class UnderWay:
     async def _fill(self, chair: Chair, seat: Seat, why: str) -> None:
         """Fill a worker's place, and count it as lost on its machine, unless that was done already."""
         host = chair.host
-        if await chair.fill(seat, why):
-            self._crew.hosts.lost(host, seat.name)
+        with self._while_dealing():
+            if await chair.fill(seat, why):
+                self._crew.hosts.lost(host, seat.name)
 
 
 @dataclass(eq=False)

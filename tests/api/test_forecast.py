@@ -431,8 +431,8 @@ def test_a_dry_run_says_what_processes_of_this_machine_take_and_refuses_what_it_
     assert (both["name"], both["workers"], both["threads"], both["memory_bytes"]) == ("Local", 2, 2, 1.6e9)
     assert both["steps"] == sorted(set(STEPS) - ON_REQUEST) and both["bytes"] > 0
     assert both["machine_minutes_at_least"] > 0
-    for workers in ({"count": 3}, {"gpus": 1}):
-        with pytest.raises(InputError, match="and this machine has 2 and 0: ask for fewer"):
+    for workers, key, has in (({"count": 3}, "cpus", 2), ({"gpus": 1}, "gpus", 0)):
+        with pytest.raises(InputError, match=f"and this machine has {has}: lower {key} or count"):
             with_workers({"plugin": "local", "arguments": {"workers": [workers]}})
 
 

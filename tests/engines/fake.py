@@ -31,6 +31,7 @@ class FakeSeat:
         module, _, name = worker.partition(":")
         self.name, self.number, self.steps = f"worker {number}", number, steps
         self.fared: list[str] = []
+        self.told = 0  # so often it was told of the run
         self.dies_over, self.deadly, self.host = 0, "", ""
         self._worker: Any = getattr(import_module(module), name)()
         self._fates, self._random = dict(fates), random.Random(seed)
@@ -58,6 +59,7 @@ class FakeSeat:
                 return
             fate = self._random.choices(list(self._fates), list(self._fates.values()))[0]
             self.fared.append(fate)
+            self.told += asked.startswith(b'{"open"')
             self._busy = True
             for _ in range(2 if fate == "double" else 1):
                 answer = self._of_host(self._worker.answer(asked))
@@ -130,7 +132,7 @@ class FakeCluster:
 
     def done_on(self, host: str) -> int:
         """Return how often workers on a machine were asked to do something, beside being told of the run."""
-        return sum(len(seat.fared) - 1 for seat in self.seats if seat.host == host and seat.fared)
+        return sum(len(seat.fared) - seat.told for seat in self.seats if seat.host == host)
 
     def _seat(self, number: int) -> FakeSeat:
         seed = f"{self._seed} {len(self.seats)}"

@@ -1,7 +1,10 @@
 """Calls of language models that workers make: one record, one purse, one cache, and what is paid twice is counted."""
 
 import asyncio
+import os
+import signal
 import tempfile
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -97,6 +100,64 @@ def test_what_a_lost_worker_had_under_way_counts_as_spent_is_made_again_and_is_t
     assert any("were under way at workers that were lost" in note for note in told["notes"])
     taken = sum((call.input_tokens or 0) + (call.output_tokens or 0) for call in calls)
     assert spent["tokens"] > taken, "a lost call keeps what it was estimated to take"
+
+
+def test_a_call_that_ends_worker_after_worker_is_refused_and_costs_no_other_a_try(tmp_path: Path) -> None:
+    run(ASKING, tmp_path / "here")
+    deadly = min(calls_of(tmp_path / "here")[0], key=lambda call: call.at)
+    table = by(1, deadly=str(deadly.sample))
+    table["assistants"] = {"model": {**table["assistants"]["model"], "attempts": 1}}
+    away = run(table, tmp_path / "away")
+    calls, spent = calls_of(tmp_path / "away")
+    lost = Counter((call.user, call.sample) for call in calls if call.ending == "lost")
+    assert lost.pop((deadly.user, deadly.sample)) == 4, "once with the others and three times alone"
+    assert [*lost.values()] == [1] * 7, "all that were under way with it, once"
+    assert spent["calls"] == len(calls) and {call.attempt for call in calls} == {1}
+    [failure] = away["Failure"].values()
+    assert "LostCallError" in failure and "worker after worker was lost over a call" in failure
+
+
+@pytest.mark.parametrize("steps", [["call"], ["propose"]])
+def test_a_cluster_that_cannot_be_had_ends_the_run_in_its_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[str]
+) -> None:
+    def start(cluster: FakeCluster) -> None:
+        raise SetupError("no cluster is to be had")
+
+    monkeypatch.setattr(FakeCluster, "start", start)
+    engine = {**FAKE, "arguments": {"steps": steps}}
+    with pytest.raises(SetupError, match=r"^no cluster is to be had$"):
+        run({**(ASKING if steps == ["call"] else TOYS), "engine": engine}, tmp_path / "away")
+
+
+@pytest.mark.parametrize("method", ["start", "replace"])
+@pytest.mark.parametrize("steps", [["call"], ["propose"]])
+def test_who_interrupts_a_run_does_not_wait_for_a_worker_that_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, steps: list[str]
+) -> None:
+    begins, interrupted, waited = threading.Event(), threading.Event(), threading.Event()
+    begin = getattr(FakeCluster, method)
+
+    def slow(*arguments: Any) -> Any:
+        begins.set()
+        if not interrupted.wait(100):
+            waited.set()
+        return begin(*arguments)
+
+    def interrupt() -> None:
+        if begins.wait(100):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(FakeCluster, method, slow)
+    asking = steps == ["call"]
+    engine = {**FAKE, "arguments": {"count": 1, "steps": steps, "lost": [0]}}
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(rrm.Interrupted):
+        run({**(ASKING if asking else TOYS), "engine": engine}, tmp_path / "away")
+    assert begins.is_set() and not waited.is_set()
+    interrupted.set()
+    monkeypatch.undo()
+    assert run(by(1) if asking else TOYS, tmp_path / "away") == run(ASKING if asking else TOYS, tmp_path / "here")
 
 
 def test_a_budget_holds_for_all_workers_together_and_the_run_goes_on_with_a_larger_one(

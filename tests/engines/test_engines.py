@@ -1,6 +1,5 @@
 """Every engine keeps the contract, on a cluster that loses, doubles, delays and reorders, too."""
 
-import asyncio
 import logging
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -178,7 +177,7 @@ def test_what_takes_far_longer_than_the_others_is_given_to_an_idle_worker_too(
             await drive(only(stage_of(slots)), engine, record)
         assert not Late.let.is_set(), "the stage has ended, and the first is still at it"
         crew = engine._crew
-        behind = [chair for chair in await crew.chairs("propose") if chair.behind]
+        behind = [chair for chair in crew.chairs("propose") if chair.behind]
         assert len(behind) == 1 and not crew.gives(behind[0], "propose"), "who was outrun gets nothing meanwhile"
         Late.let.set()
         await drive(only(stage_of(["after"], level=1)), engine, record)
@@ -264,7 +263,8 @@ def test_an_outage_of_a_good_machine_is_one_loss_however_many_workers_it_has() -
 
 def test_a_run_sets_a_bad_machine_aside_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     worker, record = MadeUpWorker(), Kept()
-    engine = Fake(worker, {}, MadeUpSupplies(worker), count=4, fates={"answer": 1}, hosts={0: "bad", 1: "bad"})
+    hosts = {0: "bad", 1: "bad"}
+    engine = Fake(worker, {}, MadeUpSupplies(worker), count=4, hosts=hosts, fates={"answer": 1}, clock=Hour())
     slots = [f"node-{number}" for number in range(60)]
 
     async def do() -> None:
@@ -291,7 +291,7 @@ def test_an_outage_in_a_run_sets_no_machine_aside(caplog: pytest.LogCaptureFixtu
     async def do() -> None:
         for level in range(4):
             await drive(only(stage_of(slots, level=level)), engine, record)
-        chairs = [chair for chair in await engine._crew.chairs("propose") if chair.host == "rebooted"]
+        chairs = [chair for chair in engine._crew.chairs("propose") if chair.host == "rebooted"]
         assert len(chairs) > LOSSES
         for chair in chairs:
             chair.seat.submit = chair.seat.beat = gone  # type: ignore[method-assign]
@@ -331,8 +331,8 @@ def test_a_worker_that_falls_silent_over_what_another_has_done_is_replaced(monke
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(wait_for_the_others)
             await drive(only(stage_of(slots)), engine, record)
-        [outrun] = [chair for chair in await engine._crew.chairs("propose") if chair.behind]
-        [other] = [chair for chair in await engine._crew.chairs("propose") if not chair.behind]
+        [outrun] = [chair for chair in engine._crew.chairs("propose") if chair.behind]
+        [other] = [chair for chair in engine._crew.chairs("propose") if not chair.behind]
         monkeypatch.setattr(outrun.seat, "beat", Future)
         Late.asked = 0
         now.now += 3600
@@ -461,13 +461,8 @@ def test_of_all_that_a_worker_was_asked_one_thing_was_its_end() -> None:
     nobody = FakeCluster(MadeUpSupplies(MadeUpWorker()), frozenset(), 0, {}, 0)
     chair = Chair(Unborn(), nobody, MadeUpSupplies(MadeUpWorker()), lease=0.05)
 
-    async def count() -> list[type[LostError]]:
-        sign: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        found = [chair._over(chair.seat, sign)]
-        sign.set_result(b"")
-        return [*found, chair._over(chair.seat, sign), chair._over(chair.seat, sign)]
-
-    assert anyio.run(count) == [LostError, EndedError, LostError]
+    found = [chair._over(chair.seat, lived) for lived in (False, True, True)]
+    assert found == [LostError, EndedError, LostError]
 
 
 def test_workers_fit_only_where_they_are_asked_to() -> None:

@@ -260,6 +260,34 @@ def test_a_process_that_does_not_begin_is_ended_and_says_why(module: str, second
     assert gone([wire._process.pid])
 
 
+@pytest.mark.slow
+def test_who_interrupts_a_run_does_not_wait_for_a_process_that_hangs_while_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging: list[int] = []
+
+    class Hanging(ProcessWire):
+        def __init__(self, library: str, module: str, environment: Any) -> None:
+            super().__init__(library, "tests.engines.begins_never" if hanging else module, environment)
+            hanging.append(self._process.pid)
+
+        def begin(self, asked: Any, seconds: float = 0) -> Any:
+            if self._process.pid != hanging[0]:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().begin(asked, 1e6)
+
+    def on_event(event: Event) -> None:
+        if event.stage.startswith("propose") and event.done and len(hanging) == 1:
+            os.kill(hanging[0], signal.SIGKILL)
+
+    monkeypatch.setattr(local, "ProcessWire", Hanging)
+    engine = {"plugin": "local", "arguments": {"workers": [{"steps": ["propose"]}]}}
+    slow = {**TOYS, "policy": {**TOYS["policy"], "plugin": "tests.engines.slow_parts:Slow"}, "engine": engine}
+    with pytest.raises(rrm.Interrupted):
+        rrm.run(rrm.run_file(slow), tmp_path / "away", quiet=True, on_event=on_event)
+    assert len(hanging) == 2 and gone(hanging), "the one that hangs was ended, not waited for"
+
+
 def test_workers_that_begin_while_the_run_ends_are_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = LocalCluster(ELSEWHERE, [Placed(PROPOSING, ())])
 
