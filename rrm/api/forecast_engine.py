@@ -72,13 +72,13 @@ def _asked(run: RunFile) -> tuple[str, frozenset[str], list[Wanted]] | None:
     if isinstance(kind, type) and issubclass(kind, Apart):
         library, can = kind.cluster.library, steps_elsewhere(run)
         require_installed(library, kind.package, kind.oldest)
-        wanted = [Wanted.of(each, can) for each in workers]
+        wanted = Wanted.all_of(workers, can)
         if not wanted and run.engine.arguments.get("address", "local") == "local":
             wanted = [Wanted(can - ON_REQUEST, count=processors())]
         return library, can, wanted
     if kind is Local and workers:
         can = steps_elsewhere(run)
-        wanted = [Wanted.of(each, can) for each in workers]
+        wanted = Wanted.all_of(workers, can)
         place(wanted)
         return "Local", can, wanted
     return None

@@ -53,8 +53,16 @@ class Wanted:
     count: int = 1
 
     @classmethod
+    def all_of(cls, workers: object, known: frozenset[str]) -> "list[Wanted]":
+        """Read `workers`, who can do the steps that are `known`; raise ConfigError for what asks for nothing."""
+        if not isinstance(workers, list | tuple):
+            told = "workers is a list of tables of cpus, gpus, count and steps, such as [{ count = 2 }]"
+            raise ConfigError(f"[engine] {told}, got {workers!r:.80}")
+        return [cls.of(each, known) for each in workers]
+
+    @classmethod
     def of(cls, table: object, known: frozenset[str]) -> "Wanted":
-        """Read an entry of `workers`; raise ConfigError for one that asks for nothing that there is."""
+        """Read an entry of `workers`, likewise."""
         if not isinstance(table, Mapping) or not {*table} <= {"cpus", "gpus", "count", "steps"}:
             raise ConfigError(f"[engine] workers are tables of cpus, gpus, count and steps, got {table!r:.80}")
         for name in ("cpus", "count"):
@@ -63,10 +71,17 @@ class Wanted:
         gpus = table.get("gpus", 0)
         if isinstance(gpus, bool) or not isinstance(gpus, int | float) or not (isfinite(gpus) and gpus >= 0):
             raise ConfigError(f"[engine] workers: gpus is a number from 0 up, got {gpus!r}")
+        if gpus > 1 and gpus % 1:
+            raise ConfigError(f"[engine] workers: gpus is a whole number, or below 1 a share of one GPU, got {gpus:g}")
         steps = table.get("steps", sorted(known - ON_REQUEST))
         if not isinstance(steps, list | tuple) or not {*steps} <= known:
             can = ", ".join(sorted(known)) or "none of this run's"
             raise ConfigError(f"[engine] workers: steps that workers can do are {can}, got {steps!r}")
+        if not steps:
+            why, mend = ", whose parts are objects or ask models", "leave them out"
+            if known:
+                why, mend = "", f"name some of the steps {', '.join(sorted(known))}, or {mend}"
+            raise ConfigError(f"[engine] workers would have nothing to do in this run{why}: {mend}")
         return cls(frozenset(steps), table.get("cpus", 1), gpus, table.get("count", 1))
 
 
@@ -342,7 +357,7 @@ class Apart(Remote, ABC):
         workers: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         require_installed(self.cluster.library, self.package, self.oldest)
-        wanted = [Wanted.of(each, supplies.steps) for each in workers]
+        wanted = Wanted.all_of(workers, supplies.steps)
         cluster = self.cluster(self.find(address), supplies.worker, supplies.steps - ON_REQUEST, wanted)
         super().__init__(worker, others, supplies, cluster, LEASE_SECONDS)
 
@@ -357,16 +372,15 @@ def require_room(
     cpus: float,
     gpus: float,
     where: str = "the cluster",
-    remedy: str = "ask for fewer, or add machines to it",
+    remedy: str = "lower {} or count, or add machines to it",
 ) -> None:
     """Raise InputError where there is not what all workers together ask for, who would wait for ever."""
     asked_cpus = sum(each.cpus * each.count for each in wanted)
     asked_gpus = round(sum(each.gpus * each.count for each in wanted), 4)  # as fine as Ray counts
-    if asked_cpus > cpus or asked_gpus > gpus:
-        raise InputError(
-            f"[engine] workers ask for {asked_cpus:g} processors and {asked_gpus:g} GPUs in all, and {where} has"
-            f" {cpus:g} and {gpus:g}: {remedy}"
-        )
+    for key, asked, has, what in (("cpus", asked_cpus, cpus, "processor"), ("gpus", asked_gpus, gpus, "GPU")):
+        if asked > has:
+            told = f"workers ask for {asked:g} {what}{'' if asked == 1 else 's'} in all, and {where} has {has:g}"
+            raise InputError(f"[engine] {told}: {remedy.format(key)}")
 
 
 def require_installed(library: str, package: str, oldest: tuple[int, int]) -> None:

@@ -52,7 +52,7 @@ class Local:
         if workers:
             if supplies is None:
                 raise InputError("[engine] workers must be told of a run: give its supplies, too")
-            placed = place([Wanted.of(each, supplies.steps) for each in workers])
+            placed = place(Wanted.all_of(workers, supplies.steps))
             cluster = LocalCluster(supplies.worker, placed)
             self._away = self._does = Remote(worker, others or {}, supplies, cluster, LEASE_SECONDS)
 
@@ -77,17 +77,15 @@ def place(wanted: Sequence[Wanted]) -> list[Placed]:
     Workers without a GPU see none, as under Ray.
     """
     free = dict.fromkeys(visible_gpus() if any(each.gpus for each in wanted) else (), 1.0)
-    require_room(wanted, processors(), len(free), "this machine", "ask for fewer, or for none by --engine local")
+    require_room(wanted, processors(), len(free), "this machine", REMEDY)
     placed: list[Placed] = []
     for each in sorted(wanted, key=lambda one: -one.gpus):  # what takes whole ones first: shares fill what is left
         share = min(1.0, each.gpus)
         for _ in range(each.count):
             gpus = [name for name, left in free.items() if left + 1e-6 >= share][: ceil(each.gpus)]
-            if len(gpus) < each.gpus or (each.gpus > 1 and each.gpus % 1):
-                raise InputError(
-                    f"[engine] workers: {each.gpus:g} GPUs for one cannot be had of this machine's {len(free)}, of"
-                    " which each worker has whole ones, or a share of one"
-                )
+            if len(gpus) < each.gpus:
+                told = f"of this machine's {len(free)} GPUs none has {each.gpus:g} of itself left for one more of them"
+                raise InputError(f"[engine] workers: {told}: {REMEDY.format('gpus')}")
             for name in gpus:
                 free[name] -= share
             placed.append(Placed(each, tuple(gpus)))

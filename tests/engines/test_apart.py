@@ -301,20 +301,27 @@ def test_an_old_library_is_refused(kind: str, old: str, oldest: str, monkeypatch
         ({"gpus": -1}, "gpus is a number from 0 up, got -1"),
         ({"gpus": math.nan}, "gpus is a number from 0 up, got nan"),
         ({"gpus": math.inf}, "gpus is a number from 0 up, got inf"),
+        ({"gpus": 1.5}, r"gpus is a whole number, or below 1 a share of one GPU, got 1\.5"),
+        ({"steps": []}, "nothing to do in this run: name some of the steps propose, score, or leave them"),
         ({"steps": ["fit"]}, r"steps that workers can do are propose, score, got \['fit'\]"),
     ],
 )
 def test_workers_that_cannot_be_are_refused(table: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
-        Wanted.of(table, frozenset({"propose", "score"}))
+        Wanted.all_of([table], frozenset({"propose", "score"}))
+
+
+def test_workers_of_whose_steps_a_run_has_none_are_refused() -> None:
+    with pytest.raises(ConfigError, match="in this run, whose parts are objects or ask models: leave them out"):
+        Wanted.all_of([{"count": 2}], frozenset())
 
 
 @pytest.mark.parametrize(
     ("asked", "has", "sentence"),
     [
-        ({}, (0, 0), "for 1 processors and 0 GPUs in all, and the cluster has 0 and 0: ask for fewer, or add machines"),
-        ({"cpus": 3, "count": 2}, (4, 0), "for 6 processors and 0 GPUs in all, and the cluster has 4 and 0"),
-        ({"gpus": 1, "count": 3}, (8, 2), "for 3 processors and 3 GPUs in all, and .* 8 and 2"),
+        ({}, (0, 0), "ask for 1 processor in all, and the cluster has 0: lower cpus or count, or add machines to it"),
+        ({"cpus": 3, "count": 2}, (4, 0), "ask for 6 processors in all, and the cluster has 4"),
+        ({"gpus": 1, "count": 3}, (8, 2), "ask for 3 GPUs in all, and the cluster has 2: lower gpus or count"),
         ({"gpus": 0.1, "count": 10}, (10, 1), ""),
     ],
 )

@@ -148,18 +148,23 @@ def test_without_workers_everything_stays_here() -> None:
 @pytest.mark.parametrize(
     ("workers", "gpus", "sentence"),
     [
-        ([{"count": 3}], 0, "this machine has 2 and 0: ask for fewer, or for none by --engine local"),
-        ([{"gpus": 1}], 0, "for 1 processors and 1 GPUs in all, and this machine has 2 and 0: ask for fewer"),
-        ([{"gpus": 1.5}], 2, "1.5 GPUs for one cannot be had of this machine's 2, of which each worker has whole ones"),
-        ([{"gpus": 0.4, "count": 1}, {"gpus": 0.8, "count": 2}], 2, "for 3 processors and 2 GPUs in all"),
+        ([{"count": 3}], 0, "ask for 3 processors in all, and this machine has 2: lower cpus or count, or do without"),
+        ([{"gpus": 1}], 0, "ask for 1 GPU in all, and this machine has 0: lower gpus or count, or do without workers"),
+        ([{"gpus": 0.6, "count": 2}], 1, r"ask for 1\.2 GPUs in all, and this machine has 1: lower gpus"),
+        ([{"gpus": 0.7}, {"gpus": 0.4}], 2, ""),
+        ([{"gpus": 0.6, "count": 3}], 2, "GPUs none has 0.6 of itself left for one more of them: lower gpus or count"),
+        ([{"gpus": 0.4}, {"gpus": 0.8, "count": 2}], 2, "this machine's 2 GPUs none has 0.4 of itself left"),
+        (3, 0, r"workers is a list of tables of cpus, gpus, count and steps, such as \[{ count = 2 }\], got 3"),
+        ([{"steps": []}], 0, "nothing to do in this run: name some of the steps fit, propose, or leave them out"),
     ],
 )
 def test_workers_for_whom_this_machine_has_no_room_are_refused(
     workers: list[dict[str, Any]], gpus: int, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "visible_gpus", lambda: list(map(str, range(gpus))))
+    monkeypatch.setattr(local, "processors", lambda: 3 if gpus == 2 else 2)
     worker = MadeUpWorker()
-    with pytest.raises(InputError, match=sentence):
+    with pytest.raises(InputError, match=sentence) if sentence else nullcontext():
         Local(worker, {}, MadeUpSupplies(worker), workers)
 
 
