@@ -16,6 +16,7 @@ from rrm.core.errors import InputError, SetupError, StoreError, in_one_line
 from rrm.engines.crossing import (
     CALL,
     ELSEWHERE,
+    FITS,
     Answered,
     Line,
     Piece,
@@ -174,9 +175,10 @@ class Chair:
         results = read_results(piece.step, body) if head.get("done") == piece.id else []
         if len(results) != len(piece.actions):
             raise LostError(f"{self.seat.name} answers what it was not asked")
-        for values in results:
-            if not isinstance(values, Exception):
-                await self._fetched(values)
+        if piece.step in FITS:
+            for values in results:
+                if not isinstance(values, Exception):
+                    await self._fetched(values)
         return results
 
     async def call(self, asked: bytes, at_work: bool) -> dict[int, str]:
