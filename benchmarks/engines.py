@@ -5,9 +5,10 @@
 By processes of this machine alone (Local), and by Ray and Dask on its loopback interface. *Ready* is the time until
 every worker has answered its first message, with workers that load no model. *Instant actions* are made-up proposals
 whose worker answers at once, with their codec and an SQLite record, a second: in this process, and by two workers
-elsewhere; medians, side by side. *Calls* of 50 ms wait in the run's process, as those of language models do, 64 at
-once; the ideal is their time over 64. Rows are name, value, limit, passed; the limits were set for Ray, and the others
-are held to them, too.
+elsewhere; medians, side by side. Beside them is told what the run's process takes of a processor for each, which is
+their bound where every process has a core, and which other work on the machine changes less than seconds. *Calls* of
+50 ms wait in the run's process, as those of language models do, 64 at once; the ideal is their time over 64. Rows are
+name, value, limit, passed; the limits were set for Ray, and the others are held to them, too.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import anyio
 
@@ -56,13 +58,20 @@ def only(stage: AnyStage) -> Generator[AnyStage, AnyResults, AnyResults]:
     return (yield stage)
 
 
-def seconds(engine: Engine, place: Path, count: int, level: int) -> float:
+class Took(NamedTuple):
+    """How long something took, and this process of a processor."""
+
+    seconds: float
+    processor: float
+
+
+def took(engine: Engine, place: Path, count: int, level: int) -> Took:
     """Return how long a stage of so many made-up actions takes on a record of its own."""
     stage = stage_of([content_id("node", number) for number in range(count)], level=level)
     with open_store(place) as record:
-        began = time.perf_counter()
+        began = Took(time.perf_counter(), time.process_time())
         anyio.run(drive, only(stage), engine, record)
-        return time.perf_counter() - began
+        return Took(time.perf_counter() - began.seconds, time.process_time() - began.processor)
 
 
 def measure(name: str, place: Path, count: int, repeats: int, workers: int, calls: int) -> list[Row]:
@@ -70,21 +79,26 @@ def measure(name: str, place: Path, count: int, repeats: int, workers: int, call
     engine = ENGINES[name](MadeUpWorker(), {}, MadeUpSupplies(MadeUpWorker()), workers=[{"count": workers}])
     here, calling = Local(MadeUpWorker()), ENGINES[name](Calling(), {}, MadeUpSupplies(MadeUpWorker()))
     try:
-        ready = seconds(engine, place / "ready", 64, 0)  # a piece of one action for every worker, and more
-        took: dict[str, list[float]] = {"here": [], "away": []}
+        ready = took(engine, place / "ready", 64, 0).seconds  # a piece of one action for every worker, and more
+        without, away = list[Took](), list[Took]()
         for number in range(repeats):
-            took["here"].append(seconds(here, place / f"here-{number}", count, 1))
-            took["away"].append(seconds(engine, place / f"away-{number}", count, 1))
-        waited = median(seconds(calling, place / f"calls-{number}", calls, 2) for number in range(repeats))
+            without.append(took(here, place / f"here-{number}", count, 1))
+            away.append(took(engine, place / f"away-{number}", count, 1))
+        waited = median(took(calling, place / f"calls-{number}", calls, 2).seconds for number in range(repeats))
     finally:
         engine.close()
-    a_second = {name: count / median(each) for name, each in took.items()}
-    share, ideal = a_second["away"] / a_second["here"], waited / (calls * CALL_SECONDS / AT_ONCE)
+    of_here, of_away = (count / median(each.seconds for each in times) for times in (without, away))
+    processor = [1e6 / count * median(each.processor for each in times) for times in (without, away)]
+    share, ideal = of_away / of_here, waited / (calls * CALL_SECONDS / AT_ONCE)
     return [
         Row.of(f"{name}: seconds until ready", ready, READY),
-        Row.of(f"{name}: {count} instant actions a second, this process beside it", a_second["here"]),
-        Row.of(f"{name}: {count} instant actions a second, {workers} workers", a_second["away"]),
+        Row.of(f"{name}: {count} instant actions a second, this process beside it", of_here),
+        Row.of(f"{name}: {count} instant actions a second, {workers} workers", of_away),
         replace(Row.of(f"{name}: its share of this process's", share, SHARE), passed=share >= SHARE),
+        Row.of(f"{name}: microseconds of a processor an action, this process beside it", processor[0]),
+        Row.of(
+            f"{name}: microseconds of a processor an action, the run's process with {workers} workers", processor[1]
+        ),
         Row.of(f"{name}: {calls} calls of 50 ms, {AT_ONCE} at once: times the ideal", ideal, CALLS),
     ]
 
