@@ -17,6 +17,13 @@ from rrm.pipeline.steps import Run
 MOST = Ranking.shows[1]
 """As many root outputs as a person is left to choose among: those that are accepted most, as composed."""
 
+LEFT_TO_YOU = """\
+This choice is left to you. Read the whole source, and put first the output that you would hand over: it is delivered, \
+whatever anybody else said of it. How you order the others changes nothing. They were written for this task:
+
+{task}"""
+"""What a person is told who chooses: a root's own task may speak of parts' summaries, and here stands the source."""
+
 
 def taken_by_persons(run: Run) -> dict[str, tuple[str, ...]]:
     """Return by target the texts that a person was left to choose among, first the one that they took.
@@ -89,6 +96,7 @@ def _shown(run: Run, trees: Sequence[Tree], texts: Sequence[str]) -> tuple[Shown
 
 def _request(run: Run, tree: Tree, shown: tuple[Shown, ...], copy: int) -> Request:
     task = tree.graph.task(tree.graph.root)
-    view = View(task.instruction, (Passage(run.forest.sources[tree.source].text),), task.max_tokens)
+    told = LEFT_TO_YOU.format(task=task.instruction)
+    view = View(told, (Passage(run.forest.sources[tree.source].text),), task.max_tokens)
     place = Place(run.number, "answer", run.forest.height)
     return Request(tree.graph.root, tree.source, place, Ranking.kind, view, shown, copy=copy)
