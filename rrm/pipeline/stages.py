@@ -657,7 +657,8 @@ def trace(place: Place, trees: Mapping[str, Sequence[Tree]], state: State, align
 
     def make(source: str, _: Mapping[str, Done[TraceJob, Claims]]) -> Action[TraceJob]:
         job = TraceJob(tuple(trees[source]), state)
-        return _action("trace", _level(place), source, job, _standing(trees[source], state), aligner, at=place)
+        about = _standing(trees[source], state), aligner
+        return _action("trace", _level(place), source, job, *about, at=place, name=exact_id)
 
     return Stage("trace", place, tuple(trees), make)
 
@@ -680,7 +681,7 @@ def compose(
     def make(source: str, _: Mapping[str, Done[ComposeJob, Composed]]) -> Action[ComposeJob]:
         here = {node: informed[node] for tree in trees[source] for node in tree.graph if node in informed}
         views = [[node, each.view.id, each.claims and each.claims.digest] for node, each in here.items()]
-        basis = content_id("basis", _standing(trees[source], state), composer, anchored, scores, views)
+        basis = exact_id("basis", _standing(trees[source], state), composer, anchored, scores, views)
         job = ComposeJob(tuple(trees[source]), state, anchored, basis, learned, here)
         return _action("compose", _level(place), source, job, basis, at=place)
 
@@ -729,7 +730,8 @@ def gold(place: Place, jobs: Mapping[str, GoldJob], judge: str) -> Stage[GoldJob
 
     def make(slot: str, _: Mapping[str, Done[GoldJob, Gold]]) -> Action[GoldJob]:
         job = jobs[slot]
-        return _action("gold", place, slot, job, judge, [output.id for output, _ in job.outputs], at=place)
+        outputs = [output.id for output, _ in job.outputs]
+        return _action("gold", place, slot, job, judge, outputs, at=place, name=exact_id)
 
     return Stage("gold", place, tuple(jobs), make)
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
 
+import orjson
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from rrm.core.asking import Asked, Outlook
@@ -109,7 +110,8 @@ class _ContextKind(Kind):
 
 @lru_cache(1_000)
 def _context_row(outputs: tuple[str, ...]) -> dict[str, Any]:
-    return {"id": exact_id("context", outputs), "outputs": to_json(outputs)}
+    # no number is among them, so this is what `to_json` makes, in a tenth of the time
+    return {"id": exact_id("context", outputs), "outputs": orjson.dumps(outputs).decode()}
 
 
 class _FeedbackKind(Kind):
