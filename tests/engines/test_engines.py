@@ -12,17 +12,18 @@ import anyio
 import pytest
 
 from rrm.core.errors import ContractError
+from rrm.core.values import Fitted
 from rrm.engines import remote
 from rrm.engines.apart import Wanted
 from rrm.engines.chair import Chair, EndedError, LostError
-from rrm.engines.crossing import STEPS, Piece, Sign, message
+from rrm.engines.crossing import STEPS, Answered, Piece, Sign, message
 from rrm.engines.hosts import LOSSES, Hosts
 from rrm.engines.local import Local
 from rrm.engines.seats import Doing
 from rrm.engines.under_way import UnderWay
 from rrm.pipeline.driver import Executor, Result, Work, drive
 from rrm.pipeline.plan import AnyResults, AnyStage, Values
-from rrm.verify.engines import Kept, MadeUpSupplies, MadeUpWorker, check_engine, stage_of
+from rrm.verify.engines import Kept, MadeUpSupplies, MadeUpWorker, check_engine, fits_of, stage_of
 from tests.engines.fake import LEASE, Fake, FakeCluster, FakeSeat
 from tests.engines.slow_parts import Late
 
@@ -463,6 +464,22 @@ def test_of_all_that_a_worker_was_asked_one_thing_was_its_end() -> None:
 
     found = [chair._over(chair.seat, lived) for lived in (False, True, True)]
     assert found == [LostError, EndedError, LostError]
+
+
+def test_no_thread_is_asked_for_the_files_of_what_is_no_fit() -> None:
+    fetched: list[Values] = []
+
+    class Fetching(MadeUpSupplies):
+        def fetch(self, values: Values) -> Generator[bytes, Answered, None]:
+            fetched.append(values)
+            return super().fetch(values)
+
+    worker, record = MadeUpWorker(), Kept()
+    engine = Fake(worker, {}, Fetching(worker), steps=["propose", "fit"])
+    anyio.run(drive, only(stage_of(["one", "two"])), engine, record)
+    assert len(record.times) == 2 and not fetched, "a thread for each would take half of what an instant action takes"
+    anyio.run(drive, only(fits_of(["three"])), Fake(worker, {}, Fetching(worker), steps=["fit"]), record)
+    assert [type(fitted) for [fitted] in fetched] == [Fitted]
 
 
 def test_workers_fit_only_where_they_are_asked_to() -> None:
