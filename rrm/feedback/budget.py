@@ -173,11 +173,11 @@ def fitting(
 
 
 def by_view(questions: Iterable[Request]) -> list[Request]:
-    """Return questions with those about one view next to each other, and of these each kind's, in the kinds' order."""
+    """Return questions with those about one view next to each other, in the order of their first ones."""
     groups: dict[str, list[Request]] = defaultdict(list)
     for request in questions:
         groups[request.view.id].append(request)
-    return [each for requests in groups.values() for each in sorted(requests, key=_kind)]
+    return [each for requests in groups.values() for each in requests]
 
 
 def ask(
@@ -194,10 +194,6 @@ def ask(
     """Return the questions (see `drawn`) that fit in an allowance whoever answers, those about one view together."""
     found = drawn(order, at, seed, asked=asked, unanswered=unanswered, stale=stale, repeats=repeats)
     return by_view(fitting(found, allowance))
-
-
-def _kind(request: Request) -> tuple[int, str]:
-    return list(KINDS).index(request.kind), request.criterion
 
 
 def read_budget(table: Mapping[str, Any], where: str = "budget") -> Budget:

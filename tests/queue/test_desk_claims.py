@@ -186,8 +186,8 @@ def test_among_equals_chance_decides(tmp_path: Path, clock: Clock) -> None:
 @pytest.mark.parametrize("strategy", ["valuable", "least-done", "disagreement"])
 def test_a_claim_walks_along_an_index_and_never_through_all_items(desk: SqlDesk, strategy: Strategy) -> None:
     with desk._read() as connection:
-        statement = str(next_work._TAKE[strategy].compile(connection.engine))
-        values = (1,) * statement.count("?")  # which do not change the plan
+        statement = next_work._TAKE[strategy].compile(connection.engine)
+        values = dict.fromkeys(statement.params, 1)  # which do not change the plan
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
     steps = [row[3] for row in plan]
     assert any(f"ix_item_{strategy.replace('-', '_')}" in step for step in steps)
