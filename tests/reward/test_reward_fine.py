@@ -26,6 +26,7 @@ from rrm.reward.adapted import FACTS, TENSORS, AdaptedModel
 from rrm.reward.batches import Table
 from rrm.reward.calibrated import CalibratedModel
 from rrm.reward.cross_fit import CrossFittedModel
+from rrm.reward.disperse import upward
 from rrm.reward.dispersed import DispersedModel
 from rrm.reward.fit import balanced_folds
 from rrm.reward.frozen import Frozen
@@ -386,7 +387,10 @@ def test_a_round_goes_on_from_the_round_before_and_not_from_the_level_below(
 def test_a_level_without_ratings_is_served_by_the_one_below(decoder: Path, tmp_path: Path) -> None:
     learner = Joint(str(decoder), **ONE)
     leaf = fitted(learner, judged(8, 1), tmp_path / "leaf")
-    assert fitted(learner, [], tmp_path / "above", leaf, level=1).digest == leaf.digest
+    above = fitted(learner, [], tmp_path / "above", leaf, level=1)
+    assert isinstance(leaf, DispersedModel) and isinstance(above, DispersedModel)
+    assert above.inner.digest == leaf.inner.digest and above.level == 1
+    assert above.dispersions == {fold: upward(each, 1) for fold, each in leaf.dispersions.items()}
     with pytest.raises(InputError, match="level 0 has no ratings to fit on, and no model below it"):
         fitted(learner, [], tmp_path / "none")
 
