@@ -212,10 +212,18 @@ def pooled(server: Server, database: str, sessions: int) -> Iterator[str]:
 
 
 def stop(server: Server, how: int = signal.SIGINT) -> None:
-    """Stop a server: at once but orderly (SIGINT), or as a crash would (SIGQUIT)."""
-    if server.process.poll() is None:
+    """Stop a server: at once but orderly (SIGINT), or as a crash would (SIGQUIT, SIGKILL), and wait for all of it.
+
+    Processes of a server that was killed may answer for a moment longer.
+    """
+    pid, running = server.process.pid, server.process.poll() is None
+    served = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split() if running else []
+    if running:
         server.process.send_signal(how)
     server.process.wait(60)
+    ends = time.monotonic() + 60
+    while any(Path(f"/proc/{each}").exists() for each in served) and time.monotonic() < ends:
+        time.sleep(0.02)
 
 
 def _start(programs: Path, folder: Path, port: int | None, account: dict[str, Any], connections: int = 200) -> Server:
