@@ -7,6 +7,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -257,19 +258,21 @@ LINES: tuple[tuple[str, float | None, Callable[[Cell], Verdict]], ...] = (
 
 def lines(rows: Sequence[Row]) -> Iterator[str]:
     """Yield the lines of the table of what was set beforehand, copied and reframed: kept or not, by length."""
-    cells = sorted({(row["world"], row["words"]) for row in rows if row["world"] in ("copied", "reframed")})
-    yield "| line | " + " | ".join(f"{world}, {words:,}" for world, words in cells) + " |"
-    yield "|---|" + "---|" * len(cells)
+    groups: dict[tuple[str, int, float | None], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["world"] in ("copied", "reframed"):
+            groups[row["world"], row["words"], row["minutes"]].append(row)
+    found = _by_cell(list(summaries(chain.from_iterable(groups.values()))))
+    sizes = sorted({(world, words) for world, words, _ in groups})
+    yield "| line | " + " | ".join(f"{world}, {words:,}" for world, words in sizes) + " |"
+    yield "|---|" + "---|" * len(sizes)
     for name, minutes, held in LINES:
-        told = [_told(rows, world, words, minutes, held) for world, words in cells]
+        keys = [(*size, minutes) for size in sizes]
+        told = [_told(Cell(*key[:2], groups[key], found[key]), held) if key in found else "-" for key in keys]
         yield f"| {name} | {' | '.join(told)} |"
 
 
-def _told(rows: Sequence[Row], world: str, words: int, minutes: float | None, held: Callable[[Cell], Verdict]) -> str:
-    here = [row for row in rows if (row["world"], row["words"], row["minutes"]) == (world, words, minutes)]
-    of = {row["column"]: row for row in summaries(here)}
-    if "composed" not in of:
-        return "-"
-    told, kept = held(Cell(world, words, here, of))
-    n = f" (n {of['composed']['n']})"
+def _told(cell: Cell, held: Callable[[Cell], Verdict]) -> str:
+    told, kept = held(cell)
+    n = f" (n {cell.of['composed']['n']})"
     return f"({told}){n}" if kept is None else f"{told}: {'yes' if kept else '**no**'}{n}"

@@ -244,18 +244,16 @@ def _blame(target: TargetReport) -> Iterator[str]:
 
 def _passed_over(target: TargetReport) -> Iterator[str]:
     """Say which root output has the least score, and where it loses most, if that is told."""
-    from rrm.report.outline import Limits, claim_rows
+    from rrm.report.outline import Limits, claim_rows, losing
 
     if target.least is None:
         return
     top = target.trees[target.least.tree].nodes[0].level
     rows = claim_rows(target.least.claims, target.trees[target.least.tree], {}, Limits(), top)
-    losing = [(row.worst, row.chain) for row in rows if row.worst is not None]
     least = target.least.candidate
     yield f"  the root output with the least score, {least.id}, has {least.composed or 0.0:.3f}"
-    if losing:
-        worst, chain = max(losing, key=lambda each: each[0].blame)
-        yield f"    it loses {worst.blame:+.2g} {worst.where}: {shorten(chain.text, 100)}"
+    for worst, row in losing(rows)[:1]:
+        yield f"    it loses {worst.blame:+.2g} {worst.where}: {shorten(row.chain.text, 100)}"
 
 
 def _several(count: int, what: str) -> str:

@@ -262,7 +262,8 @@ def _dealt(by_kind: Mapping[str, Sequence[Request]], wanted: Mapping[str, int], 
     """
     dealt: list[list[tuple[float, Request]]] = [[] for _ in range(visits)]
     for asked, count in wanted.items():
-        anchors = KINDS[parsed(asked)[0]].anchors and parsed(asked)[1] == OVERALL
+        kind, criterion = parsed(asked)
+        anchors = KINDS[kind].anchors and criterion == OVERALL
         for number, request in enumerate(by_kind[asked][: visits * count]):
             dealt[number // count].append(((number % count + (0 if anchors else 0.5)) / count, request))
     return [[request for _, request in sorted(visit, key=lambda each: each[0])] for visit in dealt]

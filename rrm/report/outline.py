@@ -319,6 +319,12 @@ def claim_rows(
     ]
 
 
+def losing(rows: Sequence[ClaimRow]) -> list[tuple[Worst, ClaimRow]]:
+    """Return the claims of which a step is marked, with that step, the one that loses most first."""
+    found = [(row.worst, row) for row in rows if row.worst is not None]
+    return sorted(found, key=lambda each: -each[0].blame)
+
+
 def blamed(claims: Sequence[Chain]) -> bool:
     """Return whether the blame of claims was found."""
     return any(each.blame is not None for chain in claims for each in chain.walk())
