@@ -1,15 +1,17 @@
 """A report survives being written as JSON and read again, and nothing else is taken for one."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, strategies
 
+from rrm.core.claims import Chain, Quote
 from rrm.core.errors import InputError, NewerStoreError
-from rrm.core.report import Cost, Report
+from rrm.core.report import Cost, PassedOver, Report
+from rrm.core.task import Span
 from rrm.report.record import report_from_json, report_to_json
 
 EMPTY = Report("nothing", 0, 0, (), 0, 0, "mean", (), None, (), Cost(), 0.0)
@@ -112,3 +114,65 @@ def test_what_is_not_a_report_is_refused(text: str | bytes) -> None:
 def test_a_newer_report_asks_for_a_newer_rrm_whatever_else_it_holds(report: Report) -> None:
     with pytest.raises(NewerStoreError, match="newer rrm"):
         report_from_json(changed(report, lambda data: data.update(version=99, report={"layout": "another"}, more=1)))
+
+
+# ---- what claims rest on ----
+
+
+def ladder(levels: int, wide: int) -> tuple[Chain, ...]:
+    """As many claims a level, each of which rests on all of the level below; the lowest rest on the source."""
+    steps = [Chain("Said.", "n", "o0", at, 1.0, quotes=(Quote(Span(0, 5), "Said."),)) for at in range(wide)]
+    for level in range(1, levels):
+        steps = [Chain("Said.", f"n{level}", f"o{level}", at, 0.5, below=tuple(steps)) for at in range(wide)]
+    return tuple(steps)
+
+
+def with_claims(report: Report, claims: Sequence[Chain], least: Sequence[Chain] = ()) -> Report:
+    first, *others = report.targets
+    assert first.chosen is not None
+    passed = PassedOver(first.chosen, 0, tuple(least))
+    return replace(report, targets=(replace(first, claims=tuple(claims), least=passed), *others))
+
+
+def test_claims_come_back_and_what_they_share_is_one_step_unless_more_is_known_of_it(report: Report) -> None:
+    chosen = ladder(3, 2)
+    guilty = tuple(replace(claim, blame=0.25) for claim in chosen)
+    told = with_claims(report, (*chosen, Chain("Made up.", "n", "o2", 2, 0.0, lost=1, support=0.5)), guilty)
+    data = json.loads(report_to_json(told))
+    assert [step["below"] for step in data["chains"]["steps"]] == [
+        [],
+        [],
+        *[[0, 1]] * 2,
+        *[[2, 3]] * 2,
+        [],
+        *[[2, 3]] * 2,
+    ]
+    assert data["chains"]["targets"][0] == {"chosen": [4, 5, 6], "least": [7, 8]}
+    assert report_from_json(json.dumps(data)) == told
+
+
+@pytest.mark.parametrize(("levels", "wide"), [(40, 2), (3000, 1)], ids=["2**40 ways", "three thousand levels"])
+def test_ways_are_written_step_by_step_however_many_and_long_they_are(report: Report, levels: int, wide: int) -> None:
+    text = report_to_json(with_claims(report, ladder(levels, wide)))
+    assert len(json.loads(text)["chains"]["steps"]) == levels * wide
+    [claim, *_] = report_from_json(text).targets[0].claims
+    walked = list(claim.walk())
+    assert [len(walked), len(walked[-1].quotes)] == [1 + (levels - 1) * wide, 1]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (
+            lambda chains: chains["steps"][2]["below"].append(2),
+            r"chains\.steps\[2\]\.below\[2\] must be the number of a",
+        ),
+        (lambda chains: chains["steps"][0]["below"].append(-1), r"chains\.steps\[0\]\.below\[0\] .* before it, got -1"),
+        (lambda chains: chains["targets"][0]["least"].append(99), r"chains\.targets\[0\]\.least\[0\] .* got 99"),
+        (lambda chains: chains["targets"].pop(), "chains.targets are .*, and the report has"),
+        (lambda chains: chains["steps"][0].pop("claim"), r"chains\.steps\[0\]\.claim is missing"),
+    ],
+)
+def test_steps_that_cannot_be_are_refused(report: Report, spoil: Callable[[Any], object], told: str) -> None:
+    with pytest.raises(InputError, match=f"{told}.*; the file was changed or made by another version of rrm$"):
+        report_from_json(changed(with_claims(report, ladder(2, 2)), lambda data: spoil(data["chains"])))
