@@ -270,6 +270,10 @@ class ValueBoard(Protocol):
         """Return the open items that come first by value, and why each was put."""
         ...
 
+    def is_left(self, item: str) -> bool:
+        """Whether an item leaves a choice to a person, so that only what stands first in the answer counts."""
+        ...
+
 
 class DeskReader(Rules, Roster, AnswerLog, Catalogue, ProgressBoard, ValueBoard, Protocol):
     """All that may be read of a desk but the audit; nothing here changes anything."""

@@ -19,7 +19,7 @@ MOST = Ranking.shows[1]
 
 LEFT_TO_YOU = """\
 This choice is left to you. Read the whole source, and put first the output that you would hand over: it is delivered, \
-whatever anybody else said of it. How you order the others changes nothing. They were written for this task:
+whatever anybody else said of it. How you order the others, if at all, changes nothing. They were written for this task:
 
 {task}"""
 """What a person is told who chooses: a root's own task may speak of parts' summaries, and here stands the source."""

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from rrm.core.annotation import NextItem, OpenItem, Valuation
+from rrm.core.asking import LEFT
 from rrm.core.errors import InputError
 from rrm.queue.base import Base
 from rrm.queue.items import ITEM, LEASE, has_room, is_held
@@ -40,6 +41,7 @@ _NEXT = (
     .order_by(ITEM.c.value.desc(), ITEM.c.shuffle.desc(), ITEM.c.position)
     .limit(bindparam("most"))
 )
+_STREAM = select(_ASKED.c.stream).where(_ASKED.c.request == bindparam("one")).order_by(_ASKED.c.seq.desc()).limit(1)
 
 
 class Valued(Base):
@@ -87,3 +89,8 @@ class Valued(Base):
         with self._read() as connection:
             rows: Sequence[Any] = connection.execute(_NEXT, {"most": most}).all()
         return [NextItem(seq, id_, read_place(place), *known) for seq, id_, place, *known in rows]
+
+    def is_left(self, item: str) -> bool:
+        """Whether an item leaves a choice to a person, so that only what stands first in the answer counts."""
+        with self._read() as connection:
+            return connection.execute(_STREAM, {"one": item}).scalar() == LEFT

@@ -46,13 +46,14 @@ class Made(NamedTuple):
 class Question(NamedTuple):
     """What an answer is checked against: a request, and its outputs' texts in the order shown.
 
-    `points` is the length of the rating scale, `tokens` counts a text's.
+    `points` is the length of the rating scale, `tokens` counts a text's. A `partial` ranking may name the best alone.
     """
 
     request: Request
     texts: Sequence[str]
     points: int
     tokens: Callable[[str], int] | None = None
+    partial: bool = False
 
 
 class AnswerForm(Body):
@@ -111,7 +112,7 @@ class RankingBody(AnswerForm):
         return Made(Ranking(tuple(self.best_first), tuple(self.tied)), {})
 
     def answer(self, question: Question) -> Made:
-        if sorted(self.best_first) != list(range(len(question.texts))):
+        if not question.partial and sorted(self.best_first) != list(range(len(question.texts))):
             raise InputError(f"a ranking names each of the {len(question.texts)} outputs once, by places from 0 up")
         return self.made(question.points)
 

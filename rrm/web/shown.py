@@ -8,7 +8,7 @@ from rrm.core.kinds import KINDS, ClaimMarks
 from rrm.core.values import Passage, Request, Shown, View
 
 
-def lease_json(lease: Lease, now: float, wider: bool) -> dict[str, Any]:
+def lease_json(lease: Lease, now: float, wider: bool, partial: bool = False) -> dict[str, Any]:
     """Return what a page shows of a lease; which items are checks is not in it, nor what would tell.
 
     So the place stays out, and the budget where no text is written: checks have places and budgets of their own.
@@ -26,7 +26,7 @@ def lease_json(lease: Lease, now: float, wider: bool) -> dict[str, Any]:
         "questions": [
             {
                 "item": each.request.id,
-                **question_json(each.request),
+                **question_json(each.request, partial),
                 "outputs": list(range(len(lease.outputs)))
                 if len(lease.questions) == 1
                 else [lease.outputs.index(shown) for shown in each.outputs],
@@ -69,14 +69,15 @@ def output_json(shown: Shown, claim_by_claim: bool) -> dict[str, Any]:
     return {"text": shown.text, "claims": claims, **critique}
 
 
-def question_json(request: Request) -> dict[str, Any]:
-    """Return what is asked, and which kinds of answers it takes."""
+def question_json(request: Request, partial: bool) -> dict[str, Any]:
+    """Return what is asked, which kinds of answers it takes, and whether a ranking may name only the best ones."""
     judged = KINDS[request.kind].metrics  # by known answers, as those of checks are
     return {
         "kind": request.kind,
         "criterion": request.criterion,
         "max_tokens": 0 if judged else request.view.max_tokens,
         "answers": list(KINDS[request.kind].takes()),
+        "partial": partial,
     }
 
 

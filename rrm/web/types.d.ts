@@ -75,8 +75,8 @@ declare namespace Wire {
   interface Came { text: string; checked: number; wrong: number }
   /** A claim's place in its output, and the probability that it is supported, where that is known. */
   interface Claim { span: Span; support: number | null }
-  /** What is asked of an item. */
-  interface Asking { kind: Kind; criterion: string; max_tokens: number; answers: Kind[] }
+  /** What is asked of an item; a ranking may be `partial`, and name only the best ones. */
+  interface Asking { kind: Kind; criterion: string; max_tokens: number; answers: Kind[]; partial: boolean }
   interface Item extends Beside, Asking {}
   /** A question of a lease, about some of its outputs, by their places. */
   interface Question extends Asking { item: string; outputs: number[]; shown: string }

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from rrm.core.annotation import Item
+from rrm.core.asking import LEFT, Asked
 from rrm.core.values import Request
 from rrm.pipeline.recursion import recursion
+from rrm.store.record import open_store
 from tests.pipeline.hand_world import TARGET, World, go
 from tests.pipeline.test_moves import LEAVING
 from tests.web.browser import NARROW, WIDE, assert_accessible, assert_fits, picture, wait_until
@@ -38,7 +40,7 @@ def test_a_choice_that_is_left_says_so_beside_the_whole_source_and_keeps_what_wa
     width: int, tmp_path: Path, chromium: Any, pictures: Path
 ) -> None:
     asked = left()
-    with scene(tmp_path, [Item(asked)]) as at, rating(at, chromium, width=width) as page:
+    with scene_left(tmp_path, asked) as at, rating(at, chromium, width=width) as page:
         told = page.inner_text(".instruction")
         assert "This choice is left to you" in told and "it is delivered" in told and "Tell." in told
         assert TARGET.text in page.inner_text(".source")
@@ -53,13 +55,23 @@ def test_a_choice_that_is_left_says_so_beside_the_whole_source_and_keeps_what_wa
         assert first(at, asked) == texts[2]
         press(page, "u")
         page.wait_for_selector(".state:has-text('Best first: C, A')")
-        press(page, *["Backspace"] * len(texts))
-        press(page, "2", "Enter")
-        assert at.live() == []  # not before every output has its place
-        press(page, *(str(place + 1) for place in order if place != 1), "Enter")
+        press(page, *["Backspace"] * len(texts), "Enter")
+        assert at.live() == []
+        press(page, "2", "Enter")  # what stands first counts, and nothing else has to be placed
         page.wait_for_selector("h1:has-text('All done')")
-        assert first(at, asked) == texts[1]
+        assert first(at, asked) == texts[1] and len(at.live()[0].answer.best_first) == 1
+        press(page, "u")
+        page.wait_for_selector(".state:text-is('Best first: B')")
         assert page.evaluate(NOT_AS_MARKUP) == [None, 0]
+
+
+@contextmanager
+def scene_left(folder: Path, asked: Request) -> Iterator[Scene]:
+    """A desk with this choice alone, which a sampler left to a person."""
+    with scene(folder, [Item(asked)]) as at:
+        with open_store(folder / "run", "append") as store:
+            store.append([Asked(asked.id, LEFT, "pool", 1.0)])
+        yield at
 
 
 def first(at: Scene, asked: Request) -> str:

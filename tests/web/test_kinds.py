@@ -76,6 +76,21 @@ def test_every_kind_of_feedback_has_a_body_and_its_allowed_answers() -> None:
 # ---- what is taken ----
 
 
+def test_of_a_choice_that_is_left_what_stands_first_is_enough() -> None:
+    def made(partial: bool, **body: Any) -> Any:
+        asked = Question(item("ranking", *"abc"), "abc", 7, partial=partial)
+        return to_answer(BODY.validate_python({"kind": "ranking", **body}), asked).answer
+
+    assert made(True, best_first=[2]) == Ranking((2,))
+    assert made(True, best_first=[2, 0], tied=[0]) == Ranking((2, 0), (0,))
+    with pytest.raises(InputError, match="each of the 3 outputs once"):
+        made(False, best_first=[2])
+    with pytest.raises(InputError, match="names one place or more"):
+        made(True, best_first=[])
+    with pytest.raises(InputError, match="different positions"):
+        made(True, best_first=[1, 1])
+
+
 @pytest.mark.parametrize(
     ("kind", "texts", "body", "answer", "detail"),
     [

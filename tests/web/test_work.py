@@ -61,7 +61,7 @@ def test_a_lease_says_all_that_a_page_shows(counting: House) -> None:
         "points", "guideline", "expires_in", "draft", "wider",
     }  # fmt: skip
     [question] = lease["questions"]
-    assert set(question) == {"item", "kind", "criterion", "max_tokens", "answers", "outputs", "shown"}
+    assert set(question) == {"item", "kind", "criterion", "max_tokens", "answers", "partial", "outputs", "shown"}
     assert question["outputs"] == list(range(len(lease["outputs"])))
     assert lease["passages"] == [{"text": SOURCE, "label": "source", "score": None}]
     assert lease["context"] == "A fable."

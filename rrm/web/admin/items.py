@@ -75,7 +75,7 @@ def shown_item(desk: DeskReader, request: values.Request) -> dict[str, Any]:
         "item": request.id,
         **view_json(request.view),
         "outputs": [output_json(each, request.kind == values.ClaimMarks.kind) for each in request.shown],
-        **question_json(request),
+        **question_json(request, desk.is_left(request.id)),
         "max_tokens": request.view.max_tokens,
         "points": settings.rating_points,
         "markdown": settings.markdown,

@@ -65,7 +65,7 @@ def router(gate: Gate, desk: DeskReader, disputes: Adjudication, count: Callable
     def decide(item: Id, judge: Judge, body: Deciding) -> dict[str, Any]:
         request, points = desk.item(item).request, desk.settings().rating_points
         texts = [each.text for each in request.shown]
-        made = to_answer(body.answer, Question(request, texts, points, count))
+        made = to_answer(body.answer, Question(request, texts, points, count, desk.is_left(item)))
         shown = shown_hash(request, range(len(texts)), desk.guideline().version, points)
         submission = Submission(made.answer, shown, detail={**body.detail, **made.detail})
         return {"id": disputes.adjudicate(judge.id, item, submission, body.key).id}

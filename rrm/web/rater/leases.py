@@ -184,7 +184,8 @@ def _why_none(person: Person) -> str:
 
 
 def _shown(work: Work, lease: Lease) -> dict[str, Any]:
-    return lease_json(lease, work.clock(), work.wider(lease.first.request.id) is not None)
+    first = lease.first.request.id
+    return lease_json(lease, work.clock(), work.wider(first) is not None, work.read.is_left(first))
 
 
 def _submissions(work: Work, person: Person, id: str, answers: Sequence[Answer]) -> list[Submission]:
@@ -205,7 +206,8 @@ def _submissions(work: Work, person: Person, id: str, answers: Sequence[Answer])
     submissions = []
     for each, posed in zip(answers, lease.questions, strict=True):
         texts = [shown.text for shown in posed.outputs]
-        made = to_answer(each.answer, Question(posed.request, texts, lease.points, work.count))
+        asked = Question(posed.request, texts, lease.points, work.count, work.read.is_left(posed.request.id))
+        made = to_answer(each.answer, asked)
         seconds = None if each.seconds is None else min(each.seconds, left)
         left -= seconds or 0.0
         submissions.append(_submission(each, made, seconds))

@@ -172,6 +172,7 @@ function ranking(item, page) {
   let tied = []; // those that are level with the one before them in the order
   let level = false; // the next one is
   const state = el("p", { class: "state", role: "status" });
+  const lacks = () => order.length < (item.partial ? 1 : item.outputs.length);
   /** @type {Ui.Action[]} */
   const places = digits(item.outputs.length).map((key, place) => ({
     key, also: letterKeys(lettered(item, place)), label: "", press: () => toggle(place), class: "choose",
@@ -186,7 +187,7 @@ function ranking(item, page) {
   /** @type {Ui.Action} */
   const send = {
     key: "Enter", label: words.send, class: "primary",
-    press: () => (order.length < places.length ? page.say(words.ranking.incomplete) : page.send(read())),
+    press: () => (lacks() ? page.say(words.ranking.incomplete) : page.send(read())),
   };
   /** @returns {Wire.Ranking} */
   const read = () => ({ kind: "ranking", best_first: [...order], tied: [...tied] });
@@ -227,7 +228,7 @@ function ranking(item, page) {
     buttonOf(tie).setAttribute("aria-pressed", String(level));
     buttonOf(tie).disabled = !order.length || order.length === places.length;
     buttonOf(back).disabled = !order.length;
-    buttonOf(send).disabled = order.length < places.length;
+    buttonOf(send).disabled = lacks();
   }
   const outputs = cards(item, (place) => keyButton(places[place]));
   const bar = [state, group(words.actions, [tie, back, send], "wrap")];
