@@ -292,6 +292,17 @@ def gain_of_the_mode(belief: Finite, answers: np.ndarray, values: np.ndarray) ->
     return float((values @ after[int(np.argmax(likely))].probs).max() - (values @ belief.probs).max())
 
 
+def after_a_step(belief: Finite, answers: np.ndarray) -> tuple[np.ndarray, list[Finite]]:
+    """Half of Bayes' rule, as who damps an update has it."""
+    likely, _ = posteriors(belief, answers)
+    return likely, [Finite.weighted(belief.log_probs + answer / 2) for answer in answers]
+
+
+def answers_alike(belief: Finite, answers: np.ndarray) -> tuple[np.ndarray, list[Finite]]:
+    likely, after = posteriors(belief, answers)
+    return np.full_like(likely, 1 / len(likely)), after
+
+
 def perfect_information(belief: Finite, answers: np.ndarray, values: np.ndarray) -> float:
     return float(values.max(axis=0) @ belief.probs - (values @ belief.probs).max())
 
@@ -516,6 +527,12 @@ BUGS: dict[str, Callable[[], Methods]] = {
     "KL of prior from posterior": lambda: replace(OURS, information=prior_from_posterior),
     "gain of the most probable answer": lambda: replace(OURS, decision_gain=gain_of_the_mode),
     "perfect information for an answer": lambda: replace(OURS, decision_gain=perfect_information),
+    "half an update": lambda: replace(OURS, posteriors=after_a_step),
+    "answers equally probable": lambda: replace(OURS, posteriors=answers_alike),
+    "the question that gains most, whatever it costs": lambda: replace(
+        OURS, next_question=lambda worth, minutes: int(np.argmax(worth))
+    ),
+    "the cheapest question": lambda: replace(OURS, next_question=lambda worth, minutes: int(np.argmin(minutes))),
     "gain less the decision's spread": lambda: replace(
         OURS, decision_gain=lambda b, a, v: OURS.decision_gain(b, a, v) - 1e-6
     ),

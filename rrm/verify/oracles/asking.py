@@ -1,5 +1,7 @@
 """Assistance games (row 18), and what a question is worth (row 19)."""
 
+from itertools import permutations, product
+
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
@@ -96,6 +98,63 @@ def _enumerated(of: Methods) -> None:
     equal(of.decision_gain(belief, nothing, values), 0.0, 1e-12, "the gain of a question that tells nothing")
 
 
+def _expected_again(of: Methods) -> None:
+    """Whatever is asked, what is expected to be believed after the answer is what was believed before."""
+    for seed in range(5):
+        belief, answers, values = _finite(seed)
+        likely, after = of.posteriors(belief, answers)
+        equal(likely, np.exp(answers) @ belief.probs, 1e-12, "how probable each answer is")
+        means = sum(p * (values @ each.probs) for p, each in zip(likely, after, strict=True))
+        equal(means, values @ belief.probs, 1e-12, "the mean of the means after the answer")
+
+
+def _best_kind(of: Methods) -> None:
+    """Of three kinds of questions about the same outputs, each with its price, by all that may be and may be said."""
+    worlds = np.array(list(product((-1.0, 0.2, 1.3), repeat=3)))
+    firsts = np.array(list(permutations(range(3))))
+    left = worlds[:, firsts[:, :2]]  # the first of an order is chosen of all, the second of those that are left
+    chosen = np.log(softmax(worlds, axis=1))[:, firsts[:, 0]]
+    ranking = chosen + left[..., 1] - np.logaddexp(left[..., 1], worlds[:, firsts[:, 2]])
+    comparison, label = (
+        np.stack([-np.logaddexp(0, -x), -np.logaddexp(0, x)]) for x in (worlds @ [1, -1, 0], worlds.T[0])
+    )
+    kinds, minutes = [comparison, label, ranking.T], np.array([0.8, 0.3, 1.6])
+    random, best = np.random.default_rng(23), set()
+    for values in (worlds.T, expit(3 * worlds.T), random.normal(size=(4, len(worlds)))):
+        belief = Finite.weighted(random.normal(size=len(worlds)))
+        summed = []
+        for table in kinds:
+            joint = [[v * p for v, p in zip(row, belief.probs, strict=True)] for row in values]
+            said = [
+                max(sum(j * np.exp(a) for j, a in zip(row, answer, strict=True)) for row in joint) for answer in table
+            ]
+            summed.append(sum(said) - max(map(sum, joint)))
+        gains = np.array([of.decision_gain(belief, table, values) for table in kinds])
+        equal(gains, summed, 1e-12, "the gain of each kind of question")
+        rates = [gain / price for gain, price in zip(summed, minutes.tolist(), strict=True)]
+        require(of.next_question(gains, minutes) == rates.index(max(rates)), "the best kind a minute must be asked")
+        best.add((rates.index(max(rates)), summed.index(max(summed))))
+    require(any(a != b for a, b in best), "a kind that gains most must not always gain most a minute")
+
+
+def _kind_chosen(of: Methods) -> None:
+    """A rater who may compare two outputs or write a third chose to compare: that, too, is a choice by rewards.
+
+    Meta-choice, Jeon, Milli and Dragan (2020), arXiv:2002.04833, section 3: a kind means what may come of it.
+    """
+    worlds = np.array(list(product((-1.5, 0.0, 1.5), repeat=3)))
+    rewards = torch.from_numpy(worlds)
+    kinds = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    said = of.choice(rewards[:, :2])[:, 0].numpy()
+    both = said + of.choice(rewards, kinds)[:, 0].numpy()
+    a, b, c = worlds.T
+    by_hand = expit(a - b) * expit((a + b) / 2 - c)
+    known, ignored = (Finite.weighted(log).probs for log in (both, said))
+    equal(known, by_hand / by_hand.sum(), 1e-9, "what is believed of whom who chose to compare")
+    equal(ignored @ c, 0.0, 1e-12, "what is believed of the third output where the choice of the kind is ignored")
+    require(known @ c < -0.5, f"who would rather compare than write thinks less of the third, got {known @ c:.3g}")
+
+
 def _root_variance(of: Methods) -> None:
     belief = Gaussian(np.zeros(3), np.array([[1, 0, 0], [0, 1, 0.9], [0, 0.9, 1]]))
     pool = Pool(np.eye(3), np.full(3, 0.5), np.zeros(3, dtype=bool), np.ones(3))
@@ -172,6 +231,9 @@ ASKING = (
     Oracle(18, "looking an answer ahead: who errs, and a demonstrator's act", _looked_ahead),
     Oracle(19, "BALD is the mean KL of posterior from prior", _bald),
     Oracle(19, "EVOI by enumeration, never negative", _enumerated),
+    Oracle(19, "the prior mean is the predictive mean of posterior means", _expected_again),
+    Oracle(19, "the best kind a minute is that of enumeration", _best_kind),
+    Oracle(19, "that a rater chose the kind is an answer, too", _kind_chosen),
     Oracle(19, "linear-Gaussian root: variance removed by node", _root_variance),
     Oracle(19, "EVOI of quantities: the upper envelope of lines", _lines),
     Oracle(19, "what improving within a KL budget would give, by the dual", _improved),

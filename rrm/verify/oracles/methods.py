@@ -9,13 +9,13 @@ from torch import Tensor
 from rrm.ask.assistance import Game, Solved, apart, deferring, together
 from rrm.ask.debate import Argument, Claim, Estimated, attacked, debated, estimated
 from rrm.ask.envelope import envelope_gain
-from rrm.ask.finite import decision_gain, information
+from rrm.ask.finite import decision_gain, information, posteriors
 from rrm.ask.gaussian import Gaussian
 from rrm.ask.lookahead import Plan, Prospects, look_ahead
 from rrm.ask.propagation import SiteOf, Told, propagated
 from rrm.ask.tilt import best_mean
 from rrm.ask.unseen import Sight, between, first_better, left_open, rewards_from
-from rrm.ask.value import Pool, Roots, variance_removed
+from rrm.ask.value import Pool, Roots, next_question, variance_removed
 from rrm.compose.composers import Join, Minimum, Product
 from rrm.core.graph import Proposal, TaskGraph
 from rrm.evaluate.overoptimisation import Form, Law, choose_law, fit_law
@@ -75,6 +75,8 @@ class Methods:
     allot: Callable[[Sequence[np.ndarray], Sequence[np.ndarray], float], Allotment] = allot
     information: Callable[[Finite, np.ndarray], float] = information
     decision_gain: Callable[[Finite, np.ndarray, np.ndarray], float] = decision_gain
+    posteriors: Callable[[Finite, np.ndarray], tuple[np.ndarray, list[Finite]]] = posteriors
+    next_question: Callable[[np.ndarray, np.ndarray], int] = next_question
     variance_removed: Callable[[Gaussian, Pool, Roots], np.ndarray] = variance_removed
     envelope_gain: Callable[[np.ndarray, np.ndarray], np.ndarray] = envelope_gain
     best_within: Callable[[np.ndarray, np.ndarray, float], np.ndarray] = best_mean
