@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Select, String, bindparam, cast, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Select, String, Table, bindparam, cast, exists, func, select
 
 from rrm.core.calls import Call
 from rrm.core.claims import Claims
@@ -377,7 +377,8 @@ def _rounds(connection: Connection, outputs: Sequence[str]) -> dict[str, int]:
 class _Outputs(NamedTuple):
     """Of each node the outputs with their acceptance as JSON, None without one; and all that any was made from.
 
-    Where a node is among `composed`, they are those that were composed with what lies below.
+    Where a node is among `composed`, they are those that were composed with what lies below. An output has none, too,
+    that whoever scored last at its node did not score: scores of different rounds are not on one scale.
     """
 
     of: dict[str, dict[str, str | None]]
@@ -386,38 +387,40 @@ class _Outputs(NamedTuple):
 
 
 def _outputs(connection: Connection, nodes: Sequence[str]) -> _Outputs:
-    """Return the outputs of nodes; scores are the latest overall ones, those of the flat baseline aside."""
-    output, scored, fitted = table("output"), table("scored"), table("fitted")
+    """Return the outputs of nodes; scores are overall ones, those of the flat baseline aside."""
+    output, scored, fitted, composed = table("output"), table("scored"), table("fitted"), table("composed")
     flat = select(fitted.c.id).where(fitted.c.place.contains(_WHOLE))
-    acceptance, inputs = cast(scored.c.acceptance, String), cast(output.c.inputs, String)
-    ours = (scored.c.output == output.c.id) & (scored.c.criterion == OVERALL) & scored.c.model.not_in(flat)
-    from_ = output.outerjoin(scored, ours)
-    asked = select(output.c.node, output.c.id, inputs, acceptance).select_from(from_).order_by(scored.c.seq)
     of: dict[str, dict[str, str | None]] = defaultdict(dict)
     read: set[str] = set()
+    asked = select(output.c.node, output.c.id, cast(output.c.inputs, String))
     for some in chunks(nodes):
-        for node, id_, made_from, accepted in connection.execute(asked.where(output.c.node.in_(some))):
-            of[node][id_] = accepted
+        for node, id_, made_from in connection.execute(asked.where(output.c.node.in_(some))):
+            of[node][id_] = None
             read.add(made_from)
-    composed = _composed(connection, nodes)
-    for node, scores in composed.items():
+    own = _latest(connection, nodes, scored, scored.c.model, scored.c.model.not_in(flat))
+    joined = _latest(connection, nodes, composed, composed.c.basis)
+    for node, scores in (own | joined).items():
         of[node] = dict.fromkeys(of[node]) | scores
-    return _Outputs(of, {id_ for made_from in _from_json(read) for id_ in made_from}, set(composed))
+    return _Outputs(of, {id_ for made_from in _from_json(read) for id_ in made_from}, set(joined))
 
 
-def _composed(connection: Connection, nodes: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return the latest composed scores on record, overall, of nodes' outputs: acceptance as JSON."""
-    output, composed = table("output"), table("composed")
-    found: dict[str, dict[str, str]] = defaultdict(dict)
-    if connection.scalar(select(composed.c.seq).limit(1)) is None:
-        return found
-    columns = (output.c.node, output.c.id, cast(composed.c.acceptance, String))
-    asked = select(*columns).join(composed, composed.c.output == output.c.id).order_by(composed.c.seq)
+def _latest(
+    connection: Connection, nodes: Sequence[str], scores: Table, by: ColumnElement[str], *where: ColumnElement[bool]
+) -> dict[str, dict[str, str]]:
+    """Return outputs' overall acceptance as JSON, by node: that of whoever scored last there (`by`) alone."""
+    if connection.scalar(select(scores.c.seq).limit(1)) is None:
+        return {}
+    output = table("output")
+    columns = (output.c.node, output.c.id, by, cast(scores.c.acceptance, String))
+    asked = select(*columns).join(scores, scores.c.output == output.c.id).order_by(scores.c.seq)
+    found: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    last: dict[str, str] = {}
     for some in chunks(nodes):
-        here = asked.where(output.c.node.in_(some), composed.c.criterion == OVERALL)
-        for node, id_, accepted in connection.execute(here):
-            found[node][id_] = accepted
-    return found
+        here = asked.where(output.c.node.in_(some), scores.c.criterion == OVERALL, *where)
+        for node, id_, basis, accepted in connection.execute(here):
+            last[node] = basis
+            found[node, basis][id_] = accepted
+    return {node: found[node, basis] for node, basis in last.items()}
 
 
 def _ratings(connection: Connection, nodes: Sequence[str]) -> Counter[str]:

@@ -14,6 +14,7 @@ from rrm.core.place import Place
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import (
     Comparison,
+    Composed,
     Critique,
     Failure,
     Feedback,
@@ -169,16 +170,21 @@ def test_marks_count_what_there_is(folder: Path, nodes: NodeReader) -> None:
     assert nodes.marks(["node-x"]) == {}
 
 
-def test_the_best_output_is_judged_by_the_latest_model_and_never_by_the_flat_one(
+def test_the_best_output_is_among_those_that_the_latest_model_scored_and_the_flat_one_has_no_say(
     folder: Path, nodes: NodeReader
 ) -> None:
+    """Scores of two rounds' models are not on one scale: of an earlier round's outputs none is the best any more."""
     put(folder, FIRST, SECOND, OLD, NEW, FLAT)
     put(folder, Scored(FIRST.id, OLD.id, (0.0, 0.0), (0.9, 0.9)), Scored(SECOND.id, OLD.id, (0.0, 0.0), (0.2, 0.4)))
     assert nodes.marks([LEFT])[LEFT].best == (0.9, 0.9)
     put(folder, Scored(FIRST.id, NEW.id, (0.0, 0.0), (0.1, 0.1)))
-    assert nodes.marks([LEFT])[LEFT].best == (0.2, 0.4)
-    put(folder, Scored(FIRST.id, FLAT.id, (0.0, 0.0), (1.0, 1.0)))
-    assert nodes.marks([LEFT])[LEFT].best == (0.2, 0.4)
+    assert nodes.marks([LEFT])[LEFT].best == (0.1, 0.1)
+    put(folder, Scored(SECOND.id, FLAT.id, (0.0, 0.0), (1.0, 1.0)))
+    assert nodes.marks([LEFT])[LEFT].best == (0.1, 0.1)
+    put(folder, Composed(SECOND.id, "old", (0.7, 0.7)), Composed(FIRST.id, "old", (0.6, 0.6)))
+    assert nodes.marks([LEFT])[LEFT].best == (0.7, 0.7)
+    put(folder, Composed(FIRST.id, "new", (0.5, 0.5)))
+    assert nodes.marks([LEFT])[LEFT] == NodeMark(outputs=2, best=(0.5, 0.5), composed=True)
 
 
 def test_of_equally_good_outputs_the_run_and_the_reader_take_the_last_id(folder: Path, nodes: NodeReader) -> None:
