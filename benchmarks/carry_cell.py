@@ -364,7 +364,7 @@ class Target:
         """Return how many claims of the outputs read are false since a leaf, and where blame by claim puts that leaf.
 
         The nodes of a tree are ranked by what the claim lost in their steps, equals as the worse; a leaf that no step
-        of the claim blames is not found.
+        of the claim blames is not found. Sentences that a leaf's end cuts in two are nobody's to blame.
         """
         places: list[int] = []
         for tree, truths in zip(self.trees, self.truths, strict=True):
@@ -379,7 +379,7 @@ class Target:
             blamed = with_blame(output.text, found, scores)
             spans = [claim.span for claim in self.state.claims[output.id].claims]
             for truth in truths.of(root, output):
-                if truth.false_since is None or graph.children(truth.false_since):
+                if truth.false_since is None or graph.children(truth.false_since) or truth.cut:
                     continue
                 here = [each for each, span in zip(blamed, spans, strict=True) if overlap(span, truth.span)]
                 lost = node_blame(here, graph)

@@ -38,7 +38,8 @@ class ClaimTruth(NamedTuple):
     `true` says whether it is true of the source as told up to the end of the node's span, as
     `SyntheticBooks.quality` counts it; None where it tells no event. `false_since` is the node in whose step it
     became false: where no origin was false already. That may be because the book took back by
-    then what the origins say (`taken_back`). `origins` are the sentences of the view that it was made from, and
+    then what the origins say (`taken_back`). Of a sentence of the source that was `cut` in two, where a leaf ends, a
+    half may tell what is not so: nobody's mistake. `origins` are the sentences of the view that it was made from, and
     `spans` the sentences of the source that these go back to, in order, without repetitions.
     """
 
@@ -47,6 +48,7 @@ class ClaimTruth(NamedTuple):
     true: bool | None
     false_since: str | None
     taken_back: bool
+    cut: bool
     origins: tuple[Origin, ...]
     spans: tuple[Span, ...]
 
@@ -70,6 +72,7 @@ class Truths:
         self._books, self._source, self._graph = books, source, graph
         self._prompt_contexts, self._outputs, self._policy = prompt_contexts, outputs, policy
         self._known: dict[str, tuple[ClaimTruth, ...]] = {}
+        self._whole = set(sentences(books.book(source).source.text))
 
     def of(self, node: str, output: Output) -> tuple[ClaimTruth, ...]:
         """Return the truth about each sentence of an output at a node, in order.
@@ -103,9 +106,17 @@ class Truths:
         taken_back = any(each.taken_back for each in below if each.false_since == since) or (
             since == node and fact.taken_back
         )
+        cut = not self._whole.issuperset(spans)
         origins = tuple(origin for origin, _ in shown)
         return ClaimTruth(
-            span, text, fact.true, since, fact.true is False and taken_back, origins, tuple(dict.fromkeys(spans))
+            span,
+            text,
+            fact.true,
+            since,
+            fact.true is False and taken_back,
+            cut,
+            origins,
+            tuple(dict.fromkeys(spans)),
         )
 
     def _shown(self, node: str, prompt_context: PromptContext) -> list[tuple[Origin, Span | ClaimTruth]]:

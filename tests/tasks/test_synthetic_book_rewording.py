@@ -112,11 +112,10 @@ def test_names_are_taken_for_those_that_look_like_them() -> None:
 class Grown:
     """A tree whose nodes' outputs a policy wrote; every parent reads its parts' first ones."""
 
-    def __init__(self, books: SyntheticBooks, policy: Careless, seed: int = 0) -> None:
+    def __init__(self, books: SyntheticBooks, policy: Careless, seed: int = 0, tolerance: float = 0.2) -> None:
         source = books.sources()[0]
-        self.graph: TaskGraph = Chunks(leaf_tokens=120, fan_in=(5, 5), max_tokens=(72, 140, 240)).decompose(
-            source, seed
-        )
+        chunks = Chunks(leaf_tokens=120, fan_in=(5, 5), max_tokens=(72, 140, 240), tolerance=tolerance)
+        self.graph: TaskGraph = chunks.decompose(source, seed)
         self.contexts: dict[str, PromptContext] = {}
         self.outputs: dict[str, Sequence[Output]] = {}
         walk = self.graph.walk()
@@ -189,6 +188,19 @@ def test_without_mistakes_only_what_the_book_takes_back_is_false(books: Syntheti
         for output in outputs:
             for claim in grown.truths.of(node, output):
                 assert claim.true is not False or claim.taken_back
+
+
+def test_what_is_false_because_a_leaf_ends_within_a_sentence_is_nobodys_mistake(books: SyntheticBooks) -> None:
+    grown = Grown(books, Careless(0.0, mistake=mistake), tolerance=0.0)  # cut evenly, wherever that is
+    false = {
+        node: [claim for output in outputs for claim in grown.truths.of(node, output) if claim.true is False]
+        for node, outputs in grown.outputs.items()
+    }
+    assert all(claim.cut or claim.taken_back for claims in false.values() for claim in claims)
+    leaves = [node for node in false if not grown.graph.children(node)]
+    assert sum(claim.cut for node in leaves for claim in false[node]) > 1
+    above = [claim for node in false if node not in leaves for claim in false[node]]
+    assert any(claim.cut and claim.false_since in leaves for claim in above)
 
 
 def test_the_truth_of_another_policys_output_is_not_known(grown: Grown, books: SyntheticBooks) -> None:
