@@ -73,8 +73,9 @@ def _asked(run: RunFile) -> tuple[str, frozenset[str], list[Wanted]] | None:
         library, can = kind.cluster.library, steps_elsewhere(run)
         require_installed(library, kind.package, kind.oldest)
         wanted = Wanted.all_of(workers, can)
-        if not wanted and run.engine.arguments.get("address", "local") == "local":
-            wanted = [Wanted(can - ON_REQUEST, count=processors())]
+        if run.engine.arguments.get("address", "local") == "local":
+            kind.cluster.require_own(wanted)
+            wanted = wanted or [Wanted(can - ON_REQUEST, count=processors())]
         return library, can, wanted
     if kind is Local and workers:
         can = steps_elsewhere(run)

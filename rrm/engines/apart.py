@@ -27,7 +27,7 @@ from subprocess import PIPE, Popen, TimeoutExpired
 from typing import IO, Any
 
 from rrm.core.errors import ConfigError, InputError, SetupError
-from rrm.engines.apart_process import receive, send
+from rrm.engines.apart_process import processors, receive, send
 from rrm.engines.chair import LEASE_SECONDS
 from rrm.engines.crossing import ON_REQUEST
 from rrm.engines.here import Worker
@@ -126,8 +126,20 @@ class ApartCluster(ABC):
         if self._folder is not None:
             rmtree(self._folder, ignore_errors=True)
 
+    @classmethod
+    def require_own(cls, wanted: Sequence[Wanted]) -> None:
+        """Raise InputError where a cluster of the run's own, on this machine, has no room for workers."""
+        gpus = cls.own_gpus() if any(each.gpus for each in wanted) else 0
+        remedy = "lower {} or count, or name a cluster that has more by its address"
+        require_room(wanted, processors(), gpus, "a cluster of the run's own", remedy)
+
+    @staticmethod
+    def own_gpus() -> int:
+        """Return how many GPUs a cluster of the run's own has."""
+        return 0
+
     def asked(self) -> Mapping[str, Any]:
-        """Return what `begin` is told beside the address and the folder; raise InputError for what cannot be."""
+        """Return what `begin` is told beside the address and the folder."""
         return {}
 
     def furnish(self, folder: Path) -> None:  # noqa: B027
@@ -358,7 +370,10 @@ class Apart(Remote, ABC):
     ) -> None:
         require_installed(self.cluster.library, self.package, self.oldest)
         wanted = Wanted.all_of(workers, supplies.steps)
-        cluster = self.cluster(self.find(address), supplies.worker, supplies.steps - ON_REQUEST, wanted)
+        at = self.find(address)
+        if at is None:
+            self.cluster.require_own(wanted)
+        cluster = self.cluster(at, supplies.worker, supplies.steps - ON_REQUEST, wanted)
         super().__init__(worker, others, supplies, cluster, LEASE_SECONDS)
 
     @staticmethod
@@ -381,6 +396,16 @@ def require_room(
         if asked > has:
             told = f"workers ask for {asked:g} {what}{'' if asked == 1 else 's'} in all, and {where} has {has:g}"
             raise InputError(f"[engine] {told}: {remedy.format(key)}")
+
+
+def visible_gpus() -> list[str]:
+    """Return the GPUs that this process may use, by CUDA's names."""
+    import torch
+
+    count, named = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    return (
+        [str(each) for each in range(count)] if named is None else [each.strip() for each in named.split(",")][:count]
+    )
 
 
 def require_installed(library: str, package: str, oldest: tuple[int, int]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from rrm.core.errors import ConfigError, InputError
 from rrm.engines.address import Address, probe, require_answer, require_same, told
-from rrm.engines.apart import Apart, ApartCluster, Wanted, require_room
+from rrm.engines.apart import Apart, ApartCluster, Wanted
 from rrm.engines.apart_process import processors
 from rrm.engines.dask_process import covered
 
@@ -53,8 +53,6 @@ class DaskCluster(ApartCluster):
     library, process = "Dask", "rrm.engines.dask_process"
 
     def asked(self) -> Mapping[str, Any]:
-        if self._at is None:
-            require_room(self._wanted, processors(), 0)
         return {"threads": [each.cpus for each in self._wanted for _ in range(each.count)]}
 
     def workers(self, facts: Mapping[str, Any]) -> Sequence[Wanted]:

@@ -14,7 +14,7 @@ from shutil import rmtree
 from typing import Any, NamedTuple
 
 from rrm.core.errors import InputError, SetupError, in_one_line
-from rrm.engines.apart import ApartSeat, ProcessWire, Wanted, require_room
+from rrm.engines.apart import ApartSeat, ProcessWire, Wanted, require_room, visible_gpus
 from rrm.engines.apart_process import processors
 from rrm.engines.chair import LEASE_SECONDS, STARTS
 from rrm.engines.here import Here, Worker
@@ -90,16 +90,6 @@ def place(wanted: Sequence[Wanted]) -> list[Placed]:
                 free[name] -= share
             placed.append(Placed(each, tuple(gpus)))
     return placed
-
-
-def visible_gpus() -> list[str]:
-    """Return the GPUs that this process may use, by CUDA's names."""
-    import torch
-
-    count, named = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
-    return (
-        [str(each) for each in range(count)] if named is None else [each.strip() for each in named.split(",")][:count]
-    )
 
 
 class LocalCluster:

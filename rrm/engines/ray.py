@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rrm.engines import ray_address
-from rrm.engines.apart import Apart, ApartCluster, Wanted, require_room
+from rrm.engines.apart import Apart, ApartCluster, Wanted, require_room, visible_gpus
 
 OLDEST = (2, 60)
 """The oldest Ray, by its first two numbers, whose listeners and tokens were looked at."""
@@ -20,6 +20,10 @@ class RayCluster(ApartCluster):
     """Workers on Ray."""
 
     library, process = "Ray", "rrm.engines.ray_process"
+
+    @staticmethod
+    def own_gpus() -> int:
+        return len(visible_gpus())
 
     def furnish(self, folder: Path) -> None:
         (folder / "token").touch(0o600)  # in a folder of its own, for Ray opens the folders that it makes to everybody

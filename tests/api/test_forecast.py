@@ -26,7 +26,7 @@ from rrm.core.protocols import ProposeJob
 from rrm.core.report import Report
 from rrm.core.text import words
 from rrm.core.values import Feedback, Output, Request
-from rrm.engines import local
+from rrm.engines import apart, local
 from rrm.engines.crossing import ON_REQUEST, STEPS, write_actions
 from rrm.store.record import open_store
 from tests.scenarios import MEAN, OTHER_RATER, SMALL
@@ -436,9 +436,20 @@ def test_a_dry_run_says_what_processes_of_this_machine_take_and_refuses_what_it_
             with_workers({"plugin": "local", "arguments": {"workers": [workers]}})
 
 
+def test_a_dry_run_refuses_what_a_cluster_of_its_own_has_no_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecast_engine, "require_installed", lambda *_: None)
+    monkeypatch.setattr(apart, "processors", lambda: 2)
+    asked = {"workers": [{"count": 3}]}
+    with pytest.raises(InputError, match="ask for 3 processors in all, and a cluster of the run's own has 2"):
+        with_workers({"plugin": "dask", "arguments": asked})
+    elsewhere = with_workers({"plugin": "dask", "arguments": {**asked, "address": "tls://far:8786"}})
+    assert elsewhere["workers"] == 3
+
+
 def test_workers_are_said_to_pay_for_no_more_than_what_they_can_share(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forecast_engine, "require_installed", lambda *_: None)
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    monkeypatch.setattr(apart, "processors", lambda: 8)
     hour = MachineTime(1_000_000, 3600.0, 1800.0)
 
     def told(engine: str, *steps: str) -> Any:

@@ -332,6 +332,24 @@ def test_workers_for_whom_a_cluster_has_no_room_are_refused(
         require_room([Wanted(frozenset(), **asked)], *has)
 
 
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_workers_for_whom_this_machine_has_no_room_are_refused_before_anything_is_done(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def workers(**asked: Any) -> Remote:
+        made = MadeUpWorker()
+        return KINDS[kind].engine(made, {}, MadeUpSupplies(made), workers=[asked])  # type: ignore[call-arg]
+
+    monkeypatch.setattr(apart, "require_installed", lambda *_: None)
+    monkeypatch.setattr(apart, "processors", lambda: 2)
+    monkeypatch.setattr("rrm.engines.ray.visible_gpus", lambda: ["0"])
+    workers(cpus=2).close()
+    gpus = {"ray": 1, "dask": 0}[kind]
+    for asked, key, has in (({"count": 3}, "cpus", 2), ({"gpus": 1, "count": 2}, "gpus", gpus)):
+        with pytest.raises(InputError, match=f"and a cluster of the run's own has {has}: lower {key} or count"):
+            workers(**asked)
+
+
 BEGUN_TOO_LATE = """
 from types import SimpleNamespace
 from rrm.engines.apart_process import serve

@@ -149,13 +149,6 @@ def test_a_cluster_without_workers_is_refused() -> None:
         cluster.workers({"has": []})
 
 
-def test_more_workers_than_processors_are_refused_before_anything_begins() -> None:
-    cluster = dask.DaskCluster(None, "", frozenset(), [Wanted(frozenset(), cpus=10_000)])
-    with pytest.raises(InputError, match="ask for 10000 processors in all, and the cluster has"):
-        cluster.start()
-    cluster.close()
-
-
 # ---- who is in a cluster, as its process sees it ----
 
 
