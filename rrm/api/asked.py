@@ -160,7 +160,8 @@ def _written(outcome: Outcome) -> Iterator[AskedWritten]:
         others = {id_ for ids in there if own & ids for id_ in ids - taken.keys()}
         known = bool(own and others) and outcome.gold.keys() >= own | others
         gold = (_mean(outcome.gold, own), _mean(outcome.gold, others)) if known else None
-        yield AskedWritten(kind, quality.texts, quality.mean, quality.sd, len(own), len(own & had), gold)
+        known_of = quality.texts, quality.mean, quality.sd
+        yield AskedWritten(kind, *known_of, len(own), len(own & had), gold, quality.writers)
 
 
 def _mean(of: Mapping[str, float], some: Collection[str]) -> float:

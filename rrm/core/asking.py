@@ -51,16 +51,26 @@ USUAL_CHOOSER = Chooser(1.0, USUAL_LAPSE)
 """A rater of whom nothing is known."""
 
 
+class Writer(NamedTuple):
+    """What was found of a rater who wrote so many `texts`: their mean, as `Quality` has it, and how unsure that is."""
+
+    rater: str
+    mean: float
+    sd: float
+    texts: int
+
+
 class Quality(NamedTuple):
     """How many logits more probably a text that people write is accepted than what it stands beside: normal.
 
     Demonstrations beside the mean of the node's outputs, corrections beside the output that was edited. It was learned
-    from so many `texts`.
+    from so many `texts` of these `writers`, and is that of the next text, whoever writes it.
     """
 
     mean: float
     sd: float
     texts: int = 0
+    writers: tuple[Writer, ...] = ()
 
 
 @runtime_checkable

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from math import fsum, sqrt
 from typing import Any, Literal, NamedTuple
 
+from rrm.core.asking import Writer
 from rrm.core.claims import Chain
 from rrm.core.notebook import html_of, text_of
 from rrm.core.place import level_name
@@ -802,8 +803,9 @@ class AskedWritten(NamedTuple):
     """Texts of a `kind` that people wrote, where those at targets' roots become candidates.
 
     By `texts` whose view still stands, models accept the next one so many logits more than what it stands beside
-    (`mean`, `sd`). Of targets' root outputs `candidates` were written so, and `chosen` of these stand as chosen; `gold`
-    is the mean truth of them, and that of all other root outputs there, where it is known.
+    (`mean`, `sd`), and `writers` says it of each who wrote. Of targets' root outputs `candidates` were written so, and
+    `chosen` of these stand as chosen; `gold` is the mean truth of them, and that of all other root outputs there, where
+    it is known.
     """
 
     kind: str
@@ -813,6 +815,7 @@ class AskedWritten(NamedTuple):
     candidates: int
     chosen: int
     gold: tuple[float, float] | None = None
+    writers: tuple[Writer, ...] = ()
 
 
 class PeekedClaims(NamedTuple):

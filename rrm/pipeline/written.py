@@ -1,8 +1,9 @@
 """What people wrote or edited: how it fared beside what stands there, and at targets' roots as another candidate."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 from scipy.special import logit
@@ -52,12 +53,14 @@ def judged(run: Run) -> Step[Run]:
         sources = {f"written/{node}": run.forest.tree_of[node].source for node in written}
         scored = yield from carried_out(stages.score(place, sources, groups, model))
         accepted |= {each.output: _mean(each) for done in scored.values() for each in done.values if _overall(each)}
-    fared: dict[str, list[float]] = defaultdict(list)
+    fared: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         output = found.get(row.feedback.id)
         if output is not None and output.id in accepted:
-            fared[row.request.kind].append(float(_logit(accepted[output.id])) - _beside(run, row))
-    return replace(run, qualities=qualities(fared))
+            better = float(_logit(accepted[output.id])) - _beside(run, row)
+            fared[row.request.kind][row.feedback.rater].append(better)
+    raters = {row.feedback.rater for row in chain.from_iterable(_own_answers(run))}
+    return replace(run, qualities=qualities(fared, raters))
 
 
 def take_in(run: Run, place: Place) -> Step[Run]:
@@ -98,10 +101,14 @@ def candidates(run: Run) -> dict[str, str]:
 
 def _answers(run: Run) -> Iterator[Rated]:
     """Yield what raters of role train wrote, by the overall criterion; blanks are no texts."""
-    for (role, _), rows in sorted(run.answered.items()):
-        for row in rows if role == Train.name else ():
-            if row.request.criterion == OVERALL and is_written(row.feedback.answer.kind) and _text(row).strip():
-                yield row
+    for row in chain.from_iterable(_own_answers(run)):
+        if row.request.criterion == OVERALL and is_written(row.feedback.answer.kind) and _text(row).strip():
+            yield row
+
+
+def _own_answers(run: Run) -> Iterator[Sequence[Rated]]:
+    """Yield the answers of raters of role train to the run's own questions, level by level."""
+    return (rows for (role, _), rows in sorted(run.answered.items()) if role == Train.name)
 
 
 def _text(row: Rated) -> str:

@@ -63,6 +63,8 @@ def test_what_a_person_writes_at_a_target_is_judged_chosen_and_told_from_the_rec
     [target] = report.targets
     assert target.chosen is not None and target.chosen.text == WRITTEN  # who is longest is believed best
     assert told["demonstration"].gold is not None and told["demonstration"].gold[0] == target.gold_of_chosen
+    assert [each.rater for each in told["demonstration"].writers] == ["tester"]
+    assert told["demonstration"].writers[0].mean > told["demonstration"].mean  # others rate, who wrote nothing
     assert told["demonstration"].mean > told["correction"].mean > 0  # seven words beside one to four; one word more
     texts = {each.text for each in target.trees[0].nodes[0].candidates}
     assert WRITTEN in texts and any(text.endswith(" more") for text in texts)

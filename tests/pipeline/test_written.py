@@ -85,6 +85,27 @@ def test_people_are_as_good_as_models_have_what_they_wrote_at_training_nodes() -
     assert run.qualities["demonstration"].texts >= jobs[0].qualities["demonstration"].texts
 
 
+class Two(World):
+    """A world of two raters who take turns at nodes: one demonstrates in more words than anything there has."""
+
+    def rate(self, action: AnyAction) -> Sequence[Any]:
+        [row] = super().rate(action)
+        name = f"rater {int(row.request.node[-1], 36) % 2}"
+        answer = row.feedback.answer
+        if row.request.kind == "demonstration":
+            answer = replace(answer, text="more " * 8 if name == "rater 1" else "short")
+        return [replace(row, feedback=replace(row.feedback, rater=name, answer=answer))]
+
+
+def test_who_writes_better_is_found_to() -> None:
+    run = go(recursion(WRITING), Two()).run
+    found = run.qualities["demonstration"]
+    means = {each.rater: each.mean for each in found.writers}
+    assert means["rater 0"] < 0 < means["rater 1"]
+    assert found.texts == sum(each.texts for each in found.writers) > 2
+    assert means["rater 0"] < found.mean < means["rater 1"]
+
+
 def world_rows(run: Run) -> list[Rated]:
     kinds = ("demonstration", "correction")
     return [row for rows in run.answered.values() for row in rows if row.request.kind in kinds]
