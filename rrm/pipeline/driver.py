@@ -8,6 +8,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Generator, MutableMapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from math import inf
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -19,6 +20,7 @@ from anyio import CancelScope, EndOfStream, WouldBlock, move_on_after, to_thread
 from rrm.core.errors import BudgetError, InputError, PluginError, RrmError, SetupError, StoreError, Waiting, in_one_line
 from rrm.core.place import Place
 from rrm.core.values import Failure
+from rrm.pipeline.collecting import collecting_seldom
 from rrm.pipeline.plan import AnyAction, AnyResults, AnyStage, Plan, Values
 from rrm.pipeline.progress import Watcher
 
@@ -123,7 +125,7 @@ async def drive(
     known: dict[tuple[str, Place], dict[str, Values]] = {}
     proven: set[str] = set()
     results: AnyResults | None = None
-    try:
+    with collecting_seldom(), closing(process):
         while True:
             try:
                 stage = process.send(results)  # type: ignore[arg-type]  # the first is None, as for any generator
@@ -143,8 +145,6 @@ async def drive(
             results = await _carry_out(work, executor)
             if work.proven:
                 proven.add(stage.step)
-    finally:
-        process.close()
 
 
 def run(main: Callable[[], Awaitable[T]]) -> T:
