@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
-from rrm.ask.assistance import Game, Mistaken, Solved, apart, deferring, mistaken, together
+from rrm.ask.assistance import Game, Mistaken, Solved, Unforeseen, apart, deferring, mistaken, together, unforeseen
 from rrm.core.errors import InputError
 from rrm.files.faults import fault_in, sentence
 from rrm.files.texts import decoded
@@ -29,13 +29,17 @@ class Switch:
 @with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class GameFile:
-    """A game as its file says it: what acts are worth at theta = 0 and 1; `rationality` of one who errs."""
+    """A game as its file says it: what acts are worth at theta = 0 and 1; `rationality` of one who errs.
+
+    `taste` is how much more than theta says a person likes acts, which no agent thinks of; acts left out have none.
+    """
 
     person: Annotated[Payoffs, Field(min_length=1)]
     agent: Annotated[Payoffs, Field(min_length=1)]
     name: str = "game"
     rationality: float = 1.0
     switch: Switch | None = None
+    taste: dict[str, float] = field(default_factory=dict)
 
 
 class Plan(NamedTuple):
@@ -52,7 +56,7 @@ class SolvedGame:
     """What comes of a game: values and plans, of both together and of a person who acts as if alone.
 
     `mistaken` are the values where the person errs with `rationality`; `deferring` is what an agent gains by leaving
-    the switch to a person, None where the file has none.
+    the switch to a person, and `unforeseen` what comes of a person of a taste, None where the file has none.
     """
 
     name: str
@@ -62,7 +66,8 @@ class SolvedGame:
     plan_apart: tuple[Plan, ...]
     rationality: float
     mistaken: Mistaken
-    deferring: float | None = field(default=None)
+    deferring: float | None = None
+    unforeseen: Unforeseen | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `rrm assist-game FILE --json` ends with."""
@@ -75,6 +80,7 @@ class SolvedGame:
             "rationality": self.rationality,
             "mistaken": self.mistaken._asdict(),
             "deferring": self.deferring,
+            "unforeseen": self.unforeseen._asdict() if self.unforeseen else None,
         }
 
 
@@ -107,7 +113,15 @@ def solved(game: GameFile) -> SolvedGame:
         rationality=game.rationality,
         mistaken=mistaken(lines, game.rationality),
         deferring=None if switch is None else deferring(switch.mean, switch.sd, switch.rationality),
+        unforeseen=unforeseen(lines, game.rationality, _taste(game)) if game.taste else None,
     )
+
+
+def _taste(game: GameFile) -> np.ndarray:
+    """Return how much more than theta says each act is liked; raise InputError for one of an act that there is not."""
+    if unknown := [act for act in game.taste if act not in game.person]:
+        raise InputError(f"taste: the person has no act {unknown[0]!r:.60}; there are {', '.join(game.person)}")
+    return np.array([game.taste.get(act, 0.0) for act in game.person])
 
 
 def _plan(found: Solved, acts: list[str], replies: list[str]) -> tuple[Plan, ...]:

@@ -149,11 +149,8 @@ def mistaken(game: Game, rationality: float) -> Mistaken:
     the agent replies as Bayes' rule says of the person that it takes them for (Milli and Dragan 2019,
     arXiv:1903.03877). Integrals over theta are by 400 points. Raises InputError unless rationality is positive.
     """
-    if not 0 < rationality < np.inf:
-        raise InputError(f"rationality must be a positive number, got {rationality}")
-    points, mass = np.polynomial.legendre.leggauss(400)
-    theta, mass = (points + 1) / 2, mass / 2
-    person, agent = (lines[:, :1] + (lines[:, 1:] - lines[:, :1]) * theta for lines in (game.person, game.agent))
+    _check_rationality(rationality)
+    person, agent, mass = _points(game)
     literal = softmax(rationality * person, axis=0)
     to_literal = _replies(literal, agent, mass)
     pedagogic = softmax(rationality * (person + agent[to_literal]), axis=0)
@@ -165,6 +162,44 @@ def mistaken(game: Game, rationality: float) -> Mistaken:
             for replies in (to_literal, to_pedagogic)
         )
     )
+
+
+class Unforeseen(NamedTuple):
+    """Expected values with a person of a taste for acts: if the agent knows of it, and if it cannot think of it."""
+
+    known: float
+    unknown: float
+
+
+def unforeseen(game: Game, rationality: float, taste: np.ndarray) -> Unforeseen:
+    """Return what comes of a literal person who likes some acts more than theta says, by `taste` [acts].
+
+    For an agent that takes a person to act on theta alone, no theta acts as such a person does: they are outside its
+    model class, and what it infers is off. What acts are worth to the person is what they are worth. Raises InputError
+    unless rationality is positive and tastes are finite, one an act.
+    """
+    _check_rationality(rationality)
+    taste = np.asarray(taste, dtype=np.float64)
+    if taste.shape != (len(game.person),) or not np.isfinite(taste).all():
+        raise InputError(f"a person's taste is a finite number for each of {len(game.person)} acts, got {taste}")
+    person, agent, mass = _points(game)
+    liked = person + taste[:, None]
+    acts = softmax(rationality * liked, axis=0)
+    replies = (_replies(each, agent, mass) for each in (acts, softmax(rationality * person, axis=0)))
+    return Unforeseen(*(float(((acts * (liked + agent[each])) @ mass).sum()) for each in replies))
+
+
+def _check_rationality(rationality: float) -> None:
+    if not 0 < rationality < np.inf:
+        raise InputError(f"rationality must be a positive number, got {rationality}")
+
+
+def _points(game: Game) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what acts and replies are worth at 400 points of theta, each [.., 400], and the points' mass."""
+    points, mass = np.polynomial.legendre.leggauss(400)
+    theta = (points + 1) / 2
+    person, agent = (lines[:, :1] + (lines[:, 1:] - lines[:, :1]) * theta for lines in (game.person, game.agent))
+    return person, agent, mass / 2
 
 
 def _replies(acts: np.ndarray, agent: np.ndarray, mass: np.ndarray) -> np.ndarray:

@@ -28,6 +28,9 @@ def _lines(game: SolvedGame) -> Iterator[str]:
     for kind, right, wrong in rows:
         other = "pedagogic" if kind == "literal" else "literal"
         yield f"  {kind}: {right:.5f}; taken for {other} {wrong:.5f}, {wrong - right:+.5f}"
+    if game.unforeseen is not None:
+        known, unknown = game.unforeseen
+        yield f"  literal, of a taste: {known:.5f}; unforeseen by the agent {unknown:.5f}, {unknown - known:+.5f}"
     if game.deferring is not None:
         yield f"leaving the switch to a person gains {game.deferring:+.5f}"
 

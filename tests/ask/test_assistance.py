@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rrm.ask.assistance import Game, Stretch, apart, deferring, highest, mistaken, together
+from rrm.ask.assistance import Game, Stretch, apart, deferring, highest, mistaken, together, unforeseen
 from rrm.core.errors import InputError, ShapeError
 
 
@@ -81,6 +81,31 @@ def test_values_of_persons_who_err_are_integrals_that_can_be_done_by_hand() -> N
     b = 1.7
     grid = (np.arange(1_000_000) + 0.5) / 1_000_000
     assert mistaken(game, b).literal_literal == pytest.approx(float(np.mean(grid / (1 + np.exp(-b * grid)))), abs=1e-9)
+
+
+def test_a_person_outside_what_the_agent_can_think_of_is_served_by_what_the_agent_takes_them_for() -> None:
+    """Who likes one act above all always does it: it tells nothing, and staples are made of whom who would not say."""
+    none = unforeseen(PAPERCLIPS, 1.0, np.zeros(3))
+    assert none.known == none.unknown == pytest.approx(mistaken(PAPERCLIPS, 1.0).literal_literal)
+    always = unforeseen(PAPERCLIPS, 1.0, np.array([1e3, 0, 0]))
+    assert always.unknown == pytest.approx(1e3 + 1 + 45)  # the act, and 90 of what is worth one half
+    assert always.known == pytest.approx(1e3 + 1 + 50)  # 50 of each, or any other reply, as knowing nothing
+
+
+def test_an_agent_that_knows_of_a_taste_never_does_worse() -> None:
+    random = np.random.default_rng(9)
+    costs = []
+    for _ in range(100):
+        game = Game(random.normal(size=(3, 2)), 2 * random.normal(size=(4, 2)))
+        found = unforeseen(game, 2.0, random.normal(size=3))
+        costs.append(found.known - found.unknown)
+    assert min(costs) >= -1e-12 and sum(each > 1e-3 for each in costs) > 5
+
+
+@pytest.mark.parametrize("taste", [np.zeros(2), np.array([0.0, np.nan, 0]), np.zeros((3, 1))])
+def test_a_taste_is_a_number_for_each_act(taste: np.ndarray) -> None:
+    with pytest.raises(InputError, match="a finite number for each of 3 acts"):
+        unforeseen(PAPERCLIPS, 1.0, taste)
 
 
 @pytest.mark.parametrize("rationality", [0.0, -1.0, np.nan, np.inf])

@@ -28,8 +28,10 @@ def test_the_command_prints_a_game_and_ends_with_an_object() -> None:
     assert shown.exit_code == 0
     assert "paperclips and staples: together 69.27174, apart 69.00000; a gain of 0.27174" in shown.output
     assert "theta 0.4457 to 0.5543: one of each, answered by 50 of each" in shown.output
+    assert "literal, of a taste: 55.34413; unforeseen by the agent 54.95106, -0.39307" in shown.output
     told = json.loads(CliRunner().invoke(app, ["assist-game", str(EXAMPLE), "--json"]).output.splitlines()[-1])
     assert told["together"] == pytest.approx(69.27174, abs=1e-5) and len(told["plans"]["apart"]) == 2
+    assert told["unforeseen"] == pytest.approx({"known": 55.34413, "unknown": 54.95106}, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,11 @@ def test_the_command_prints_a_game_and_ends_with_an_object() -> None:
         ("[person]\na = [0, nan]\n[agent]\nb = [0, 1]\n", "finite"),
         ("rationality = 0.0\n[person]\na = [0, 1]\n[agent]\nb = [0, 1]\n", "positive"),
         ("[person]\na = [0, 1]\n[agent]\nb = [0, 1]\n[switch]\nmean = 0.0\nsd = 0.0\n", "positive"),
+        (
+            "[person]\na = [0, 1]\n[agent]\nb = [0, 1]\n[taste]\nc = 1\n",
+            "taste: the person has no act 'c'; there are a",
+        ),
+        ("[person]\na = [0, 1]\n[agent]\nb = [0, 1]\n[taste]\na = inf\n", "taste is a finite number"),
         ("person = ", "not TOML"),
     ],
 )
