@@ -34,6 +34,9 @@ from rrm.store.record import open_store
 ADDRESS = "station.json"
 """Says in a run's folder under which address its station was last served."""
 
+USUAL_ADDRESS = "http://127.0.0.1:8750"
+"""Where a station is served of which nobody said where."""
+
 LOG = "run.log"
 """What a run that was started from the admin's page said."""
 
@@ -100,12 +103,12 @@ def remember_address(directory: Path, address: str) -> None:
     (directory / ADDRESS).write_text(json.dumps({"address": address}), "utf-8")
 
 
-def known_address(directory: Path, default: str) -> str:
-    """Return the address under which the station was last served."""
+def known_address(directory: Path) -> str | None:
+    """Return the address under which the station was last served, None before that."""
     try:
         return str(json.loads((directory / ADDRESS).read_text("utf-8"))["address"])
     except (OSError, ValueError, LookupError, TypeError):
-        return default
+        return None
 
 
 # ---- raters ----

@@ -37,6 +37,9 @@ class RaterVerb(StrEnum):
     announce = "announce"
 
 
+_INVITES = (RaterVerb.add, RaterVerb.invite, RaterVerb.reset, RaterVerb.panel)
+
+
 class FileVerb(StrEnum):
     """What is done with items or ratings."""
 
@@ -132,7 +135,14 @@ def raters(
     from rrm.api import annotate as work
 
     with work.station_desk(directory) as desk:
-        address = public_url or work.known_address(directory, "http://127.0.0.1:8750")
+        known = public_url or work.known_address(directory)
+        address = known or work.USUAL_ADDRESS
+        if known is None and verb in _INVITES:
+            typer.echo(
+                f"rrm: nobody served {directory} yet: links lead to {address}, where rrm annotate serves it unless told"
+                " otherwise; for another --port or --public-url, serve it first, or give --public-url here",
+                err=True,
+            )
         if verb is RaterVerb.list:
             _rows(work.rater_rows(desk), as_json, "nobody yet: add people with rrm raters DIR add NAME")
             return

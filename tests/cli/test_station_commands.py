@@ -16,6 +16,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from rrm.api.annotate import remember_address
 from rrm.api.assist import rater_of
 from rrm.cli.main import app
 from rrm.core.annotation import Submission
@@ -282,6 +283,17 @@ def served(folder: Path) -> Any:
     yield process, "".join(said)
     process.kill()
     process.wait()
+
+
+def test_a_link_says_that_it_goes_by_the_usual_address_until_the_station_was_served(folder: Path) -> None:
+    first = command("raters", folder, "add", "Ann")
+    assert "http://127.0.0.1:8750/join#" in first.stdout
+    assert "nobody served" in first.stderr and "give --public-url here" in first.stderr
+    assert command("raters", folder, "invite", "Ann", "--public-url", "https://rate.example").stderr == ""
+    assert command("raters", folder, "list").stderr == ""
+    remember_address(folder, "http://127.0.0.1:9999")
+    again = command("raters", folder, "invite", "Ann")
+    assert "http://127.0.0.1:9999/join#" in again.stdout and again.stderr == ""
 
 
 def test_annotate_prints_the_admins_link_serves_and_ends_at_a_signal(served: Any, folder: Path) -> None:
