@@ -16,6 +16,7 @@ NAMES = (
     "rounds",
     "people",
     "reader",
+    "alignment",
     "carry",
     "claims",
     "assisted",
