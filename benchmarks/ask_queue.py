@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from rrm.api.reordering import PAUSE_SECONDS, Reordering, keep_standing
-from rrm.ask.bundles import Answers, Decision, Questions
+from rrm.ask.bundles import Answers, Decision, Questions, Ranked
 from rrm.ask.standing import Standing
 from rrm.core.annotation import Item, Submission
 from rrm.core.asking import BY_VALUE, Asked
@@ -21,17 +21,12 @@ OPEN, VIEWS, TARGETS, CANDIDATES, FACTORS, HELD = 10_000, 1_250, 20, 50, 48, 20
 _POOL = "pool-benchmark"
 
 
-def seconds_to_reorder(answers: int = 3) -> float:
-    """Return the least of some looks at the queue after one answer each, the pause between two looks included.
-
-    Eight labels about a view, of one output each; 1,000 root candidates; 20 raters hold a sheet each.
-    """
+def open_answers() -> Answers:
+    """Return what answers to the open questions would do: eight labels about a view, and 1,000 root candidates."""
     random = np.random.default_rng(5)
     along = random.normal(size=(OPEN, FACTORS))
     toward = 0.05 * random.normal(size=(TARGETS, CANDIDATES, FACTORS))
-    per_view = OPEN // VIEWS
-    requests = [_label(number, number // per_view) for number in range(OPEN)]
-    views = np.arange(OPEN) // per_view
+    views = np.arange(OPEN) // (OPEN // VIEWS)
     outputs = along[::4]  # four questions an output, so that covariances stay in memory
     read = np.arange(OPEN) // 4
     questions = Questions(
@@ -48,7 +43,27 @@ def seconds_to_reorder(answers: int = 3) -> float:
     decision = Decision(scores, present, np.full(TARGETS, 0.1), weights)
     covariance = outputs @ outputs.T + 0.1 * np.eye(len(outputs))
     across = np.einsum("nd,tkd->ntk", outputs, toward)
-    known = Answers(decision, questions, np.zeros(len(outputs)), covariance, across, 3)
+    return Answers(decision, questions, np.zeros(len(outputs)), covariance, across, 3)
+
+
+def seconds_to_choose() -> tuple[float, float]:
+    """Return what a run's sampler takes to value all open questions, and until the best bundle of all is found."""
+    known = open_answers()
+    began = time.process_time()
+    assert sum(len(value) for value, *_ in known.singles()) == OPEN
+    valued = time.process_time() - began
+    assert Ranked(known).next() is not None
+    return valued, time.process_time() - began - valued
+
+
+def seconds_to_reorder(answers: int = 3) -> float:
+    """Return the least of some looks at the queue after one answer each, the pause between two looks included.
+
+    20 raters hold a sheet each.
+    """
+    known = open_answers()
+    views = known.questions.view
+    requests = [_label(number, view) for number, view in enumerate(views.tolist())]
     with TemporaryDirectory() as folder:
         directory = Path(folder) / "run"
         open_store(directory).close()

@@ -96,11 +96,32 @@ class Decision:
         if len(moves) == 1 or not self.told:
             return float(self.single_gains(moves[0]))
         draws = _draws(len(moves))
-        draws = draws if np.isinf(self.nats) else draws[:_FEWER_DRAWS]
+        if np.isinf(self.nats):
+            return self._gain_of_best(moves, draws)
+        draws = draws[:_FEWER_DRAWS]
         moved = (draws @ moves.reshape(len(moves), -1)).reshape(len(draws), *self.scores.shape)
         up, down = (best_mean(self.scores + each, self.present, float(self.nats)) for each in (moved, -moved))
         best = (up + down).mean(axis=0) / 2
         return max(0.0, float(self.weights @ best) - self.expected)
+
+    def _gain_of_best(self, moves: np.ndarray, draws: np.ndarray) -> float:
+        """Return the expected rise of the best scores by draws [n, b] of answers that move [b, t, k] each.
+
+        Of every target only candidates count that come first in a draw: those whose lag behind the best is no more than
+        the furthest draw moves them past it. Target by target, so that what is summed up stays near the processor.
+        """
+        scores = np.where(self.present, self.scores, -np.inf)
+        best = scores.argmax(axis=1)
+        there = np.arange(len(scores))
+        past = moves - moves[:, there, best][:, :, None]
+        furthest = np.sqrt(np.square(draws).sum(axis=1).max() * np.square(past).sum(axis=0))
+        lags = scores[there, best][:, None] - scores
+        found = 0.0
+        for target in np.flatnonzero((lags <= furthest).sum(axis=1) > 1):
+            some = np.flatnonzero(lags[target] <= furthest[target])
+            moved, lag = draws @ past[:, target, some], lags[target, some]
+            found += self.weights[target] * float(((moved - lag).max(axis=1) - (moved + lag).min(axis=1)).mean()) / 2
+        return max(0.0, found)
 
 
 @dataclass(frozen=True, eq=False)

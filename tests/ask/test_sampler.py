@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from rrm.ask import Value
-from rrm.ask.bundles import Answers, Decision, Questions, Ranked
+from rrm.ask.bundles import Answers, Decision, Questions, Ranked, _draws
 from rrm.ask.gaussian import Gaussian
 from rrm.ask.tilt import best_mean, tilted
 from rrm.ask.value import Pool, Roots, decision_gain, spread_removed
@@ -133,6 +133,25 @@ def test_a_bundle_is_worth_what_its_answers_are_together() -> None:
     spread = np.sqrt(_spread(belief, 2)) - np.sqrt(_spread(belief, 2) - between)
     assert bundle.value == pytest.approx(bundle.gain + spread, rel=1e-9)
     assert bundle.minutes == pytest.approx(1.0 + 0.5 * len(bundle.questions))
+
+
+@pytest.mark.parametrize("size", [1.0, 0.1, 0.01, 1e-3, 0.0])
+def test_candidates_that_come_first_in_no_draw_change_no_gain(size: float) -> None:
+    random = np.random.default_rng(31)
+    scores = random.uniform(size=(5, 9))
+    scores[1, 3:] = scores[1, 2]  # equal ones
+    scores[2, 1] = scores[2].max()
+    present = np.ones((5, 9), dtype=bool)
+    present[3, 4:] = present[4, 1:] = False
+    scores[3, 4:] = 2.0  # whoever is not there cannot be had, whatever stands for it
+    weights = np.array([0.1, 0.2, 0.3, 0.4, 0.0])
+    moves = size * random.normal(size=(4, 5, 9))
+    found = Decision(scores, present, np.zeros(5), weights).gain(moves)
+    had = np.where(present, scores, -np.inf)
+    both = [sign * np.tensordot(_draws(4), moves, axes=1) for sign in (1, -1)]
+    best = np.mean([(had + each).max(axis=2).mean(axis=0) for each in both], axis=0)
+    assert found == pytest.approx(weights @ (best - had.max(axis=1)), abs=1e-13)
+    assert (found > 0) == (size > 0)
 
 
 def test_what_was_taken_is_worth_no_more_than_what_it_leaves_open() -> None:
