@@ -8,6 +8,7 @@ import pytest
 from benchmarks import lying_child
 from benchmarks.lying_child import CLAIMS, PARTS, Rule, Seen, main, posed
 from benchmarks.planted import Told
+from rrm.assistants.scripted import ScriptedAssistant
 from rrm.core.ids import generator
 from rrm.core.protocols import ClaimBeside
 
@@ -59,12 +60,39 @@ def test_peeks_find_a_lie_where_minutes_reach_it_and_the_aligner_does(monkeypatc
     assert not lying_child._peeks(case, Seen(blind, support), np.inf, rng).lied
 
 
+def test_an_assistant_debates_on_both_sides_by_numbers_and_says_nothing_where_it_names_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lying_child, "ERRS", 0.0)
+    case = posed("reframed", 3, 2)[1]
+    at = next(at for at, (_, claim) in enumerate(case.claims) if claim.false)
+    part, lie = case.claims[at]
+    place = part.passage.index(lie.made_from) + 1
+    seen = Seen([], np.linspace(0.1, 0.9, len(case.claims)))
+
+    def debated(*lines: str) -> tuple[lying_child.Judged, list[str]]:
+        model = ScriptedAssistant(lines)
+        judged = lying_child._debate(case, seen, lying_child.Assisted(model), generator("test"))
+        return judged, [each.user for each in model.prompts]
+
+    found, asked = debated(f"Number {at + 1}.", f"{place}", "No idea")
+    assert found.lied and found.minutes == lying_child._minutes([lie.text, lie.made_from])
+    assert all(" ".join(part.passage) in asked[0] for part in case.parts)  # who names a claim has read all passages
+    assert "shows best that this is wrong" in asked[1] and "shows best that this is right" in asked[2]
+    assert lie.text in asked[1] and f"{place}. {lie.made_from}" in asked[1]
+    missed, _ = debated(f"{at + 1}", f"{place % len(part.passage) + 1}", "0")
+    assert not missed.lied and missed.minutes > lying_child._minutes([lie.text])
+    silent, asked = debated("none", "999", "-")
+    assert not silent.lied and case.claims[0][1].text in asked[1]  # what seems least supported is argued about
+    assert silent.minutes == lying_child._minutes([case.claims[0][1].text])
+
+
 def test_what_was_measured_is_not_measured_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     measured = []
 
-    def once(world: str, seed: int, count: int) -> list[lying_child.Row]:
+    def once(world: str, seed: int, count: int, assistant: object) -> list[lying_child.Row]:
         measured.append((world, seed))
         return [lying_child.Row(world, seed, count, "debate", 0.75, 1.5, 0.25, 0.25)]
 
