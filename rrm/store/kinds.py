@@ -1,6 +1,7 @@
 """The kinds of value that a record holds, and how each becomes a row and a value again."""
 
 import json
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
@@ -105,13 +106,35 @@ class _ContextKind(Kind):
         return _context_row(tuple(value))
 
     def value(self, id_: str, row: Sequence[Any], referred: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
-        return tuple(row[0])
+        (held,) = row
+        return _unpacked(held) if isinstance(held, str) else tuple(held)
 
 
 @lru_cache(1_000)
 def _context_row(outputs: tuple[str, ...]) -> dict[str, Any]:
-    # no number is among them, so this is what `to_json` makes, in a tenth of the time
-    return {"id": exact_id("context", outputs), "outputs": orjson.dumps(outputs).decode()}
+    return {"id": exact_id("context", outputs), "outputs": _packed(outputs)}
+
+
+_OUTPUT, _DIGITS = "output-", 20
+"""What an output's id begins with, and how many hexadecimal digits follow."""
+
+
+def _packed(outputs: tuple[str, ...]) -> str:
+    """Return ids as JSON: their digits in base 64, in less than half the room, or a list where any is no output's id.
+
+    Looked at as one text, for there may be hundreds at every node.
+    """
+    text = orjson.dumps(outputs)  # no number is among them, so this is what `to_json` makes
+    digits = text.removeprefix(b'["output-').removesuffix(b'"]').replace(b'","output-', b"")
+    usual = len(digits) == _DIGITS * len(outputs) and {*map(len, outputs)} == {len(_OUTPUT) + _DIGITS}
+    if not usual or digits.translate(None, b"0123456789abcdef"):
+        return text.decode()
+    return f'"{b2a_base64(bytes.fromhex(digits.decode()), newline=False).decode()}"'
+
+
+def _unpacked(held: str) -> tuple[str, ...]:
+    digits = a2b_base64(held).hex()
+    return tuple(_OUTPUT + digits[at : at + _DIGITS] for at in range(0, len(digits), _DIGITS))
 
 
 class _FeedbackKind(Kind):

@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import json
 import os
 import pkgutil
 import shutil
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import JSON, Column, MetaData, Table
 from sqlalchemy.exc import DBAPIError
@@ -316,6 +317,26 @@ def test_what_a_nodes_outputs_were_made_after_is_stored_once(store: SqlStore) ->
     store.append(made)
     assert store.load(Output) == made
     assert execute(store, "SELECT count(*) FROM context") == [(3,)]
+
+
+ID = "output-0123456789abcdef0123"
+ODD = [ID.upper(), ID[:-1], f"{ID}0", ID.replace("0", "x"), "", "é" * 27, ID.replace("-", "_"), f'output-{"0" * 19}"']
+
+
+@given(st.lists(st.sampled_from([ID, f"output-{'f' * 20}", "output-00000000000000000000", *ODD])))
+@example([f"{ID}0", ID[:-1]])
+@example([f'{ID[:-9]}","output-'])
+@example([])
+def test_packed_or_not_contexts_come_back_as_they_were(context: list[str]) -> None:
+    kind = recorded.KINDS[Output].references["context"]
+    row = kind.row(tuple(context))
+    assert kind.value(row["id"], [recorded.from_json(row["outputs"])], {}) == tuple(context)
+
+
+def test_what_many_outputs_were_made_after_takes_half_the_room_of_their_ids() -> None:
+    context = tuple(f"output-{number:020x}" for number in range(300))
+    row = recorded.KINDS[Output].references["context"].row(context)
+    assert len(row["outputs"]) < 0.45 * len(json.dumps(context))
 
 
 def test_outputs_that_were_recorded_before_contexts_stood_by_themselves_keep_theirs(
