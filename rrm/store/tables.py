@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Index, Integer, MetaData, Table, UniqueConstr
 from sqlalchemy.orm import declared_attr
 from sqlmodel import JSON, Field, SQLModel
 
-REVISION = "0019"
+REVISION = "0020"
 """The newest migration, which is the schema that this module describes."""
 
 APPLICATION_ID = 0x52524D31
@@ -66,6 +66,7 @@ class ActionRow(Row, table=True):
 class LinkRow(Row, table=True):
     """Value number `position` of an action: the id `value` in the table that `kind` names."""
 
+    __table_args__ = {"sqlite_with_rowid": False}
     action: int = Field(primary_key=True, foreign_key="action.seq", sa_type=WHOLE)
     position: int = Field(primary_key=True, sa_type=WHOLE)
     kind: str

@@ -344,7 +344,9 @@ def test_outputs_that_were_recorded_before_contexts_stood_by_themselves_keep_the
 ) -> None:
     folder, older = tmp_path / "run", tmp_path / "migrations"
     shutil.copytree(database.MIGRATIONS, older)
-    (older / "versions" / "r0019_contexts.py").unlink()
+    for each in (older / "versions").glob("r*.py"):
+        if each.name > "r0019":  # which made the table of contexts
+            each.unlink()
     cited = (Citation(Span(0, 1), 2, Span(3, 4)),)
     odd = Output("node-4", "x", "test", 2**62, ("output-7",), ("é", "output-8"), -0.1, True, cited)
     made = [*(replace(output(number), context=("output-7",) * (number % 3)) for number in range(2_500)), odd]
@@ -365,6 +367,28 @@ def test_outputs_that_were_recorded_before_contexts_stood_by_themselves_keep_the
         assert store.load(Output) == made
         assert execute(store, "SELECT count(*) FROM context") == [(4,)]
         store.append([output(2_500)])
+
+
+def test_what_actions_made_before_links_stood_by_their_key_alone_is_known(
+    tmp_path: Path, url: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, made = tmp_path / "migrations", (output(1), REQUEST, output(2))
+    shutil.copytree(database.MIGRATIONS, older)
+    (older / "versions" / "r0020_links.py").unlink()
+    with monkeypatch.context() as before:
+        before.setattr(database, "MIGRATIONS", older)
+        before.setattr(database, "REVISION", "0019")
+        with open_store(tmp_path / "run", url=url) as store:
+            store.complete([(Done("b"), made), (Done("a"), ())])
+    with open_store(tmp_path / "run") as store:
+        store.complete([(Done("c"), [output(3)])])
+        assert store.results("propose", HERE) == {"b": made, "a": (), "c": (output(3),)}
+        with pytest.raises(DBAPIError, match="append-only"):
+            execute(store, "DELETE FROM link")
+        if url is None:
+            assert execute(store, "SELECT count(*) FROM sqlite_master WHERE name LIKE 'sqlite_autoindex_link%'") == [
+                (0,)
+            ]
 
 
 def test_results_of_all_rounds_come_back_by_action_in_order_for_one_step_subject_and_level(store: SqlStore) -> None:
