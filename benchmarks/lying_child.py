@@ -315,7 +315,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked.add_argument("--json", type=Path, help="a file for the rows; what it has already is not measured again")
     options = asked.parse_args(arguments)
     count, seeds = (40, [81]) if options.quick else (CASES, [int(each) for each in options.seeds.split(",")])
-    assistant = Local(options.assistant, temperature=0.0) if options.assistant else None
+    assistant = Local(options.assistant, temperature=0.1) if options.assistant else None
     known: list[Row] = []
     if options.json and options.json.exists():
         known = [Row(**json.loads(text)) for text in options.json.read_text("utf-8").splitlines()]
@@ -323,8 +323,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for world in [options.world] if options.world else list(TELLINGS):
         rows = []
         for seed in seeds:
-            there = [each for each in known if (each.world, each.seed, each.cases) == (world, seed, count)]
-            there = there if assistant is None or any(each.way == ASSISTED for each in there) else []
+            by_way = {each.way: each for each in known if (each.world, each.seed, each.cases) == (world, seed, count)}
+            there = list(by_way.values()) if assistant is None or ASSISTED in by_way else []
             found = there or measure(world, seed, count, assistant)
             if options.json and not there:
                 with options.json.open("a", encoding="utf-8") as file:

@@ -8,6 +8,7 @@ import pytest
 from benchmarks import lying_child
 from benchmarks.lying_child import CLAIMS, PARTS, Rule, Seen, main, posed
 from benchmarks.planted import Told
+from rrm.assistants.local import Local
 from rrm.assistants.scripted import ScriptedAssistant
 from rrm.core.ids import generator
 from rrm.core.protocols import ClaimBeside
@@ -85,6 +86,26 @@ def test_an_assistant_debates_on_both_sides_by_numbers_and_says_nothing_where_it
     silent, asked = debated("none", "999", "-")
     assert not silent.lied and case.claims[0][1].text in asked[1]  # what seems least supported is argued about
     assert silent.minutes == lying_child._minutes([case.claims[0][1].text])
+
+
+def test_rows_without_an_assistant_s_debate_are_measured_again_where_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+
+    def once(world: str, seed: int, count: int, assistant: Local | None) -> list[lying_child.Row]:
+        asked.append("" if assistant is None else assistant.name)  # the name is had of the model as it was loaded
+        ways = ["debate"] + [lying_child.ASSISTED] * (assistant is not None)
+        return [lying_child.Row(world, seed, count, way, 0.75, 1.5, 0.25, 0.25) for way in ways]
+
+    monkeypatch.setattr(lying_child, "measure", once)
+    arguments = ["--seeds", "1", "--world", "retold", "--json", str(tmp_path / "rows.jsonl")]
+    for more in ([], ["--assistant", "tiny"], ["--assistant", "tiny"]):
+        main([*arguments, *more])
+    assert asked[0] == "" and asked[1].startswith("local/") and len(asked) == 2
+    printed = capsys.readouterr().out
+    assert printed.count("| retold | 100 | debate of an assistant | 0.750") == 2
+    assert printed.count("| retold | 100 | debate | 0.750") == 3  # and none twice
 
 
 def test_what_was_measured_is_not_measured_again(
