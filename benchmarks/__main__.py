@@ -18,6 +18,7 @@ NAMES = (
     "reader",
     "alignment",
     "carry",
+    "context",
     "claims",
     "assisted",
     "rewards",

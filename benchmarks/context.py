@@ -1,0 +1,98 @@
+"""Does previous context earn the minutes that raters read it in? The same budgets with it and without it.
+
+Worlds, sizes and seeds are as in `benchmarks.carry` (its seeds aside), the flat baseline left out. Under a budget
+whatever is read beside a node's own passages is paid for by questions that are not put. Gold is exact and is known to
+the evaluation alone; intervals of 95 % resample targets, and the difference is paired.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import rrm
+from benchmarks.carry_cell import WORLDS, Size, settings
+from rrm.core.report import Report
+from rrm.evaluate.metrics import cluster_interval
+
+SEEDS = (611, 612)
+FIGURES = ("composed", "more without", "own", "gold of the chosen")
+
+
+class Told(NamedTuple):
+    """What a run came to: ratings and minutes, and of each target rank correlations with gold and the chosen's gold."""
+
+    ratings: int
+    minutes: float
+    composed: tuple[float, ...]
+    own: tuple[float, ...]
+    gold: tuple[float, ...]
+
+
+def measured(world: str, words: int, seed: int, size: Size, minutes: float | None, context: bool) -> Told:
+    """Carry a run out in a folder that is left behind by nobody."""
+    run = settings(world, words, seed, size, minutes)
+    trees = replace(run.decomposer, arguments={**run.decomposer.arguments, "context": context})
+    with tempfile.TemporaryDirectory() as folder:
+        return told(rrm.run(replace(run, decomposer=trees, flat=False), Path(folder), quiet=True))
+
+
+def told(report: Report) -> Told:
+    targets = report.targets
+    correlations = [(each.composed_correlation, each.own_correlation) for each in targets]
+    composed, own = zip(*((a.value if a else None, b.value if b else None) for a, b in correlations), strict=True)
+    gold = tuple(each.gold_of_chosen or 0.0 for each in targets)
+    return Told(report.cost.ratings, report.cost.minutes, _known(composed), _known(own), gold)
+
+
+def _known(values: Sequence[float | None]) -> tuple[float, ...]:
+    """Return rank correlations, 0 where all scores are equal."""
+    return tuple(value or 0.0 for value in values)
+
+
+def rows(key: str, runs: dict[bool, list[Told]]) -> Iterator[str]:
+    """Yield a row of the table for runs with context and one for those without, which tells the difference, too."""
+    for context, found in sorted(runs.items(), reverse=True):
+        composed = np.concatenate([each.composed for each in found])
+        means = [np.concatenate(each).mean() for each in ([run.own for run in found], [run.gold for run in found])]
+        more = "–"
+        if not context and True in runs:
+            gain = composed - np.concatenate([each.composed for each in runs[True]])
+            interval = cluster_interval(gain, np.arange(len(gain)), lambda drawn: float(drawn.mean()), 0.95, 2000, 0)
+            more = f"{gain.mean():+.2f}" + (f" ({interval.low:+.2f} to {interval.high:+.2f})" if interval else "")
+        counted = f"{sum(each.ratings for each in found):,} | {sum(each.minutes for each in found):,.0f}"
+        figures = f"{composed.mean():.2f} | {more} | {means[0]:.2f} | {means[1]:.3f}"
+        yield f"| {key} | {'shown' if context else 'not shown'} | {counted} | {figures} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small cells, one seed and budget")
+    parser.add_argument("--seeds", type=lambda text: tuple(map(int, text.split(","))), default=SEEDS)
+    parser.add_argument("--worlds", type=lambda text: tuple(text.split(",")), default=("copied", "reframed"))
+    parser.add_argument("--words", type=int, default=2000)
+    parser.add_argument("--minutes", type=lambda text: tuple(map(float, text.split(","))), default=(1000.0,))
+    options = parser.parse_args()
+    if unknown := set(options.worlds) - WORLDS.keys():
+        parser.error(f"no world called {', '.join(sorted(unknown))}: there are {', '.join(WORLDS)}")
+    size = Size(train=4, train_trees=1, targets=2, trees=2) if options.quick else Size()
+    seeds = options.seeds[:1] if options.quick else options.seeds
+    head = ("world, words, minutes a run", "previous context", "ratings", "minutes", *FIGURES)
+    print(f"| {' | '.join(head)} |")
+    print("|---" * len(head) + "|")
+    for world in options.worlds:
+        for minutes in options.minutes[:1] if options.quick else options.minutes:
+            job = world, options.words
+            runs = {
+                context: [measured(*job, seed, size, minutes, context) for seed in seeds] for context in (True, False)
+            }
+            for row in rows(f"{world}, {options.words:,}, {minutes:,.0f}", runs):
+                print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()
