@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
+from itertools import repeat
 from threading import Lock
 
 import numpy as np
@@ -119,23 +120,34 @@ class FrozenEncoder:
         return np.asarray(pooled.cpu().numpy(), dtype=np.float64)
 
 
+MOST_BYTES = 256 * 2**20
+"""As much as vectors in memory take that are in a cache, too: of MiniLM's those of 350,000 sentences."""
+
+
 class CachedEncoder:
     """An encoder that encodes each distinct text once: per process, and for good where there is a cache.
 
     Vectors are kept in half precision and handed out as kept, so a cached vector equals a fresh
     one bit for bit. All the new vectors of one call go to the cache together: a process killed in
-    between leaves none of them, and the next one encodes the same batches again.
+    between leaves none of them, and the next one encodes the same batches again. Where there is a cache, those in
+    memory are let go once they take `most_bytes`, and what is asked for again is read from it.
     """
 
-    def __init__(self, encoder: Encoder, cache: Cache | None = None, table: str = "embeddings") -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        cache: Cache | None = None,
+        table: str = "embeddings",
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
         self._encoder = encoder
         self._cache = cache
         self._table = table
-        self._rows: dict[str, int] = {}  # of `_vectors`, by text
-        self._vectors = np.zeros((0, encoder.dimensions), dtype=np.float16)
-        self._turn = Lock()
+        self._most_bytes = most_bytes
         self.name = encoder.name
         self.dimensions = encoder.dimensions
+        self._turn = Lock()
+        self._let_go()
 
     @property
     def inner(self) -> Encoder:
@@ -149,9 +161,29 @@ class CachedEncoder:
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Return one vector per text, float32 [texts, dimensions], of length one within half precision."""
-        wanted = sorted(set(texts) - self._rows.keys())
-        if wanted:
-            self._recall(wanted)
+        with self._turn:
+            if (
+                self._cache is not None
+                and len(self._rows) * self._vectors.itemsize * self.dimensions > self._most_bytes
+            ):
+                self._let_go()
+        while (found := self._found(texts)) is None:  # again where another thread had vectors let go meanwhile
+            self._make(sorted(set(texts) - self._rows.keys()))
+        return found
+
+    def _let_go(self) -> None:
+        self._rows: dict[str, int] = {}  # of `_vectors`, by text
+        self._vectors = np.zeros((0, self.dimensions), dtype=np.float16)
+
+    def _found(self, texts: Sequence[str]) -> np.ndarray | None:
+        """Return the vectors of texts, None where any is not in memory."""
+        with self._turn:
+            rows = np.fromiter(map(self._rows.get, texts, repeat(-1)), dtype=np.int64, count=len(texts))
+            return self._vectors[rows].astype(np.float32) if (rows >= 0).all() else None
+
+    def _make(self, wanted: list[str]) -> None:
+        """Take vectors into memory, those that are in no cache encoded."""
+        self._recall(wanted)
         fresh = [text for text in wanted if text not in self._rows]
         if fresh:
             halves = np.asarray(self._encoder.encode(fresh), dtype=np.float16)
@@ -160,8 +192,6 @@ class CachedEncoder:
                     self._table, {self._key(text): half.tobytes() for text, half in zip(fresh, halves, strict=True)}
                 )
             self._keep(fresh, halves)
-        rows = np.fromiter(map(self._rows.__getitem__, texts), dtype=np.int64, count=len(texts))
-        return self._vectors[rows].astype(np.float32)
 
     def _recall(self, texts: list[str]) -> None:
         if self._cache is None:

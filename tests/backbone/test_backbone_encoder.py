@@ -1,6 +1,7 @@
 """Encoders: pooling, batching, long texts, and the cache."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,33 @@ def test_another_process_takes_equal_bits_from_the_cache(tiny_bert: Path) -> Non
     later = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32"), shelf)
     assert np.array_equal(later.encode(TEXTS), fresh)
     assert later.tokens_encoded == 0
+
+
+def test_vectors_in_memory_that_are_cached_take_no_more_bytes_than_they_may(tiny_bert: Path) -> None:
+    texts = [f"the cat sat {number}" for number in range(40)]
+    everything = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32"))
+    expected = everything.encode(texts)
+    some = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32"), Shelf(), most_bytes=10 * 16 * 2)
+    for _ in range(3):
+        for start in range(0, 40, 4):
+            assert np.array_equal(some.encode(texts[start : start + 4]), expected[start : start + 4])
+            assert len(some._rows) <= 14, "more than a call's own beside those that it may keep"
+    assert some.tokens_encoded == everything.tokens_encoded, "what was let go is read from the cache"
+    assert np.array_equal(some.encode(texts), expected), "one call may ask for more than is kept"
+    assert len(everything._rows) == 40, "without a cache nothing is let go"
+
+
+def test_threads_whose_vectors_are_let_go_meanwhile_get_them_all(tiny_bert: Path) -> None:
+    texts = [f"the cat sat {number}" for number in range(40)]
+    expected = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32")).encode(texts)
+    some = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32"), Shelf(), most_bytes=16)
+
+    def asked(seed: int) -> bool:
+        wanted = np.random.default_rng(seed).integers(0, 40, 8)
+        return np.array_equal(some.encode([texts[at] for at in wanted]), expected[wanted])
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(asked, range(200)))
 
 
 def test_all_new_vectors_of_a_call_are_written_together(tiny_bert: Path) -> None:
