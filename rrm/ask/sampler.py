@@ -70,14 +70,19 @@ class Value:
                 f" {self.random} and {self.most_random}: without questions drawn at random no accuracy could be told"
             )
         if not (0 <= self.worth < np.inf and 0 <= self.spread_weight < np.inf):
-            raise ConfigError("[rater] sampler: worth and spread_weight are numbers from 0 up")
+            raise ConfigError(
+                "[rater] sampler: worth and spread_weight are numbers from 0 up, got"
+                f" {self.worth} and {self.spread_weight}"
+            )
         if self.leave and self.decision == "improve":
             raise ConfigError(
                 '[rater] sampler: with decision = "improve" nothing is chosen of any target, so no choice can be left'
                 ' to a person: leave out leave, or set decision = "choose"'
             )
         if self.waves < 1 or self.least_random < 0:
-            raise ConfigError("[rater] sampler: waves is 1 or more, least_random 0 or more")
+            raise ConfigError(
+                f"[rater] sampler: waves is 1 or more, least_random 0 or more, got {self.waves} and {self.least_random}"
+            )
 
     @property
     def name(self) -> str:

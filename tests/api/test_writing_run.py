@@ -69,7 +69,11 @@ def test_what_a_person_writes_at_a_target_is_judged_chosen_and_told_from_the_rec
     texts = {each.text for each in target.trees[0].nodes[0].candidates}
     assert WRITTEN in texts and any(text.endswith(" more") for text in texts)
     page = (tmp_path / "report.html").read_text()
-    assert "Texts that people wrote" in page and report_from_json(report_to_json(report)) == report
+    assert (
+        "Texts that people wrote" in page
+        and "The mean of each who wrote" in page
+        and report_from_json(report_to_json(report)) == report
+    )
     again = ran(tmp_path)
     assert (again.asking, again.targets) == (report.asking, report.targets)
     with open_store(tmp_path, "read") as store:
