@@ -4,8 +4,9 @@ from typing import Any
 
 from rrm.core.annotation import Lease
 from rrm.core.claims import claim_spans
+from rrm.core.desk import ValueBoard
 from rrm.core.kinds import KINDS, ClaimMarks
-from rrm.core.values import Passage, Request, Shown, View
+from rrm.core.values import Passage, Ranking, Request, Shown, View
 
 
 def lease_json(lease: Lease, now: float, wider: bool, partial: bool = False) -> dict[str, Any]:
@@ -67,6 +68,11 @@ def output_json(shown: Shown, claim_by_claim: bool) -> dict[str, Any]:
     ]
     critique = {"critique": shown.critique} if shown.critique else {}
     return {"text": shown.text, "claims": claims, **critique}
+
+
+def is_partial(desk: ValueBoard, request: Request) -> bool:
+    """Whether an answer to a request may be a ranking of the best outputs alone: a choice that is left to a person."""
+    return request.kind == Ranking.kind and desk.is_left(request.id)
 
 
 def question_json(request: Request, partial: bool) -> dict[str, Any]:

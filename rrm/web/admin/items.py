@@ -14,7 +14,7 @@ from rrm.web.access import Id, allow
 from rrm.web.admin.viewing import Number, names_for
 from rrm.web.kinds import answer_json, summary
 from rrm.web.places import Wording
-from rrm.web.shown import output_json, question_json, view_json
+from rrm.web.shown import is_partial, output_json, question_json, view_json
 from rrm.web.station import Gate
 
 SEARCHED_AT_ONCE = 2_500
@@ -75,7 +75,7 @@ def shown_item(desk: DeskReader, request: values.Request) -> dict[str, Any]:
         "item": request.id,
         **view_json(request.view),
         "outputs": [output_json(each, request.kind == values.ClaimMarks.kind) for each in request.shown],
-        **question_json(request, desk.is_left(request.id)),
+        **question_json(request, is_partial(desk, request)),
         "max_tokens": request.view.max_tokens,
         "points": settings.rating_points,
         "markdown": settings.markdown,

@@ -14,6 +14,7 @@ from rrm.web.admin.items import given, shown_item
 from rrm.web.fields import Body, Detail, Key
 from rrm.web.kinds import AnswerBody, Question, to_answer
 from rrm.web.places import Wording
+from rrm.web.shown import is_partial
 from rrm.web.station import Gate
 
 _MOST_DISPUTED = 100
@@ -65,7 +66,7 @@ def router(gate: Gate, desk: DeskReader, disputes: Adjudication, count: Callable
     def decide(item: Id, judge: Judge, body: Deciding) -> dict[str, Any]:
         request, points = desk.item(item).request, desk.settings().rating_points
         texts = [each.text for each in request.shown]
-        made = to_answer(body.answer, Question(request, texts, points, count, desk.is_left(item)))
+        made = to_answer(body.answer, Question(request, texts, points, count, is_partial(desk, request)))
         shown = shown_hash(request, range(len(texts)), desk.guideline().version, points)
         submission = Submission(made.answer, shown, detail={**body.detail, **made.detail})
         return {"id": disputes.adjudicate(judge.id, item, submission, body.key).id}

@@ -15,7 +15,7 @@ from rrm.web.fields import Body, Detail, Key, Nothing, Reason
 from rrm.web.guidelines import for_group, guideline_html
 from rrm.web.kinds import AnswerBody, Made, Question, answer_json, to_answer
 from rrm.web.rater.wider import Wider
-from rrm.web.shown import lease_json
+from rrm.web.shown import is_partial, lease_json
 from rrm.web.station import Gate
 
 _LONGEST_WORK = 7 * 24 * 3600.0  # seconds of active time that one answer can claim
@@ -184,8 +184,8 @@ def _why_none(person: Person) -> str:
 
 
 def _shown(work: Work, lease: Lease) -> dict[str, Any]:
-    first = lease.first.request.id
-    return lease_json(lease, work.clock(), work.wider(first) is not None, work.read.is_left(first))
+    first = lease.first.request
+    return lease_json(lease, work.clock(), work.wider(first.id) is not None, is_partial(work.read, first))
 
 
 def _submissions(work: Work, person: Person, id: str, answers: Sequence[Answer]) -> list[Submission]:
@@ -206,7 +206,7 @@ def _submissions(work: Work, person: Person, id: str, answers: Sequence[Answer])
     submissions = []
     for each, posed in zip(answers, lease.questions, strict=True):
         texts = [shown.text for shown in posed.outputs]
-        asked = Question(posed.request, texts, lease.points, work.count, work.read.is_left(posed.request.id))
+        asked = Question(posed.request, texts, lease.points, work.count, is_partial(work.read, posed.request))
         made = to_answer(each.answer, asked)
         seconds = None if each.seconds is None else min(each.seconds, left)
         left -= seconds or 0.0
