@@ -5,11 +5,13 @@ import shutil
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import inspect
 
 import rrm
 from rrm.api.annotate import station_desk
@@ -154,6 +156,25 @@ def test_after_an_upgrade_the_same_rights_are_granted_once_more_and_until_then_i
     with open_store(folder) as store:
         store.append([wrote])
         assert store.load(Criticised) == [wrote]
+
+
+def test_pages_that_were_open_before_an_upgrade_go_on_beside_those_of_a_newer_rrm(
+    tmp_path: Path, url: str | None, next_version: Callable[..., None]
+) -> None:
+    with station_desk(tmp_path / "run", url) as before:
+        before.add_items(items_of(["comparison"], each=6, wanted=1))
+        anna, ben = (before.add_person(name, "annotator", by="test").id for name in ("anna", "ben"))
+        next_version()
+        with station_desk(tmp_path / "run") as newer:
+            with open_store(tmp_path / "run", "read") as seen:
+                assert "extra" in inspect(seen._engine).get_table_names()
+            for number in range(6):
+                desk, person = ((before, anna), (newer, ben))[number % 2]
+                lease = desk.claim(person)
+                assert lease is not None
+                desk.submit(person, lease.id, [Submission(Comparison(0), lease.first.shown, 1.0)], f"key-{number}")
+            assert before.claim(anna) is newer.claim(ben) is None
+            assert before.progress() == newer.progress()
 
 
 @pytest.mark.slow
