@@ -183,8 +183,8 @@ class CachedEncoder:
 
     def _make(self, wanted: list[str]) -> None:
         """Take vectors into memory, those that are in no cache encoded."""
-        self._recall(wanted)
-        fresh = [text for text in wanted if text not in self._rows]
+        recalled = self._recall(wanted)
+        fresh = [text for text in wanted if text not in recalled]  # in memory or not: another thread may let them go
         if fresh:
             halves = np.asarray(self._encoder.encode(fresh), dtype=np.float16)
             if self._cache is not None:
@@ -193,14 +193,16 @@ class CachedEncoder:
                 )
             self._keep(fresh, halves)
 
-    def _recall(self, texts: list[str]) -> None:
+    def _recall(self, texts: list[str]) -> set[str]:
+        """Take the vectors that are in the cache into memory, and return their texts."""
         if self._cache is None:
-            return
+            return set()
         keys = {self._key(text): text for text in texts}
         found = self._cache.get_many(self._table, list(keys))
         if found:
             halves = np.frombuffer(b"".join(found.values()), dtype=np.float16).reshape(len(found), self.dimensions)
             self._keep([keys[key] for key in found], halves)
+        return {keys[key] for key in found}
 
     def _keep(self, texts: Sequence[str], halves: np.ndarray) -> None:
         """Take vectors into the one matrix, which doubles where it is full; what is there stays."""

@@ -175,6 +175,23 @@ def test_threads_whose_vectors_are_let_go_meanwhile_get_them_all(tiny_bert: Path
         assert all(threads.map(asked, range(200)))
 
 
+def test_what_another_thread_lets_go_is_not_encoded_again(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = Shelf()
+    CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32"), shelf).encode(TEXTS)
+    later = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32"), shelf)
+    keep, kept = later._keep, []
+
+    def kept_and_let_go(texts: Sequence[str], halves: np.ndarray) -> None:
+        keep(texts, halves)
+        if not kept:
+            later._let_go()
+        kept.append(len(texts))
+
+    monkeypatch.setattr(later, "_keep", kept_and_let_go)
+    assert later.encode(TEXTS).shape == (len(TEXTS), 16)
+    assert len(kept) == 2 and later.tokens_encoded == 0 and shelf.writes == 1
+
+
 def test_all_new_vectors_of_a_call_are_written_together(tiny_bert: Path) -> None:
     shelf = Shelf()
     encoder = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32", batch_tokens=8), shelf)
