@@ -23,9 +23,13 @@ _CHANGED = "the file was changed or made by another version of rrm"
 
 
 def _known(version: int) -> int:
-    """Raise NewerStoreError, which ends the reading at once, for a newer rrm's version."""
+    """Raise NewerStoreError, which ends the reading at once, for a newer version; ValueError for an older one."""
     if version > VERSION:
         raise NewerStoreError(f"the report has version {version}, this rrm reads up to {VERSION}: use a newer rrm")
+    if version < VERSION:
+        raise ValueError(
+            f"{version} is an earlier rrm's, this one reads {VERSION}: the same run given again writes the report anew"
+        )
     return version
 
 
@@ -86,7 +90,8 @@ def report_from_json(text: str | bytes) -> Report:
         fault = fault_in(error)
         if fault["loc"] in ((), ("format",)):
             raise InputError(f'not a report: a report is a JSON object whose "format" is "{FORMAT}"') from error
-        raise InputError(f"{sentence(fault)}; {_CHANGED}") from error
+        why = "" if fault["type"] == "value_error" else f"; {_CHANGED}"  # which says itself what to do
+        raise InputError(sentence(fault) + why) from error
     made: list[Chain] = []
     for at, step in enumerate(file.chains.steps):
         below = _named(step.below, made, f"chains.steps[{at}].below")

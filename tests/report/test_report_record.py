@@ -151,6 +151,11 @@ def test_claims_come_back_and_what_they_share_is_one_step_unless_more_is_known_o
     assert report_from_json(json.dumps(data)) == told
 
 
+def test_a_report_of_an_earlier_rrm_is_refused_with_the_remedy(report: Report) -> None:
+    with pytest.raises(InputError, match=r"^version: 1 is an earlier .*: the same run given again writes .* anew$"):
+        report_from_json(changed(report, lambda data: (data.update(version=1), data.pop("chains"))))
+
+
 @pytest.mark.parametrize(("levels", "wide"), [(40, 2), (3000, 1)], ids=["2**40 ways", "three thousand levels"])
 def test_ways_are_written_step_by_step_however_many_and_long_they_are(report: Report, levels: int, wide: int) -> None:
     text = report_to_json(with_claims(report, ladder(levels, wide)))
