@@ -1,5 +1,6 @@
 """What a page shows of a sheet that is handed out: one view, and the questions about it."""
 
+from collections.abc import Collection
 from typing import Any
 
 from rrm.core.annotation import Lease
@@ -9,10 +10,11 @@ from rrm.core.kinds import KINDS, ClaimMarks
 from rrm.core.values import Passage, Ranking, Request, Shown, View
 
 
-def lease_json(lease: Lease, now: float, wider: bool, partial: bool = False) -> dict[str, Any]:
+def lease_json(lease: Lease, now: float, wider: bool, partial: Collection[str] = ()) -> dict[str, Any]:
     """Return what a page shows of a lease; which items are checks is not in it, nor what would tell.
 
     So the place stays out, and the budget where no text is written: checks have places and budgets of their own.
+    `partial` are the items whose ranking may name the best outputs alone.
     """
     request = lease.first.request
     return {
@@ -27,7 +29,7 @@ def lease_json(lease: Lease, now: float, wider: bool, partial: bool = False) -> 
         "questions": [
             {
                 "item": each.request.id,
-                **question_json(each.request, partial),
+                **question_json(each.request, each.request.id in partial),
                 "outputs": list(range(len(lease.outputs)))
                 if len(lease.questions) == 1
                 else [lease.outputs.index(shown) for shown in each.outputs],

@@ -333,6 +333,14 @@ def test_both_bad_goes_back_as_the_comparison_that_it_was() -> None:
     assert sent == {"kind": "comparison", "better": None, "strength": None, "both_bad": True}
 
 
+def test_of_each_question_of_a_sheet_a_page_knows_whether_the_best_alone_are_enough() -> None:
+    requests = [item("ranking", *"abc"), item("ranking", *"abd")]
+    posed = tuple(Posed(each, "work", (0, 1, 2), "hash") for each in requests)
+    lease = Lease("l", "p", posed, tuple({*requests[0].shown, *requests[1].shown}), 3, 1100.0, None)
+    shown = lease_json(lease, 1000.0, False, {requests[1].id})
+    assert [each["partial"] for each in shown["questions"]] == [False, True]
+
+
 def test_what_a_page_shows_of_a_lease_tells_no_check_from_work() -> None:
     request = item("comparison", "first", "second")
     posed = Posed(request, "gold", (1, 0), "hash")

@@ -184,8 +184,9 @@ def _why_none(person: Person) -> str:
 
 
 def _shown(work: Work, lease: Lease) -> dict[str, Any]:
-    first = lease.first.request
-    return lease_json(lease, work.clock(), work.wider(first.id) is not None, is_partial(work.read, first))
+    requests = [posed.request for posed in lease.questions]
+    partial = {each.id for each in requests if is_partial(work.read, each)}
+    return lease_json(lease, work.clock(), work.wider(lease.first.request.id) is not None, partial)
 
 
 def _submissions(work: Work, person: Person, id: str, answers: Sequence[Answer]) -> list[Submission]:

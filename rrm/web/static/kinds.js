@@ -182,12 +182,12 @@ function ranking(item, page) {
   /** @type {Ui.Action} */
   const tie = {
     key: "t", also: ["="], label: words.ranking.level,
-    press: () => (order.length ? change(() => (level = !level)) : page.say(words.ranking.firstOne)),
+    press: () => change(() => (level = !level)),
   };
   /** @type {Ui.Action} */
   const send = {
     key: "Enter", label: words.send, class: "primary",
-    press: () => (lacks() ? page.say(words.ranking.incomplete) : page.send(read())),
+    press: () => page.send(read()),
   };
   /** @returns {Wire.Ranking} */
   const read = () => ({ kind: "ranking", best_first: [...order], tied: [...tied] });

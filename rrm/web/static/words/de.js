@@ -160,9 +160,7 @@ export const de = {
     placed: (rank) => `${rank + 1}.`,
     soFar: (order) => (order ? `Bester zuerst: ${order}` : "Wählen Sie zuerst den besten Text."),
     level: "Der nächste ist gleich gut",
-    firstOne: "Wählen Sie zuerst den besten Text; dann kann ein anderer gleich gut sein.",
     back: "Letzten zurück",
-    incomplete: "Ordnen Sie zuerst alle Texte ein.",
   },
   rating: {
     scale: "Bewertung",

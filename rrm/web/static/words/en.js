@@ -187,9 +187,7 @@ export const en = {
     /** @param {string} order */
     soFar: (order) => (order ? `Best first: ${order}` : "Choose the best output first."),
     level: "Next one is level",
-    firstOne: "Choose the best output first; then another can be level with it.",
     back: "Take the last back",
-    incomplete: "Place every output first.",
   },
   rating: {
     scale: "Rating",
