@@ -1,6 +1,7 @@
 """How good what people write is beside what stands there: logits of acceptance, learned from how it fared."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,9 +33,40 @@ def learned(kind: str, fared: Mapping[str, Sequence[float]], raters: Iterable[st
     before, names = PRIOR[kind], sorted(name for name, texts in fared.items() if len(texts))
     if not names:
         return before
-    total, counts = before.sd**2, np.array([len(fared[name]) for name in names])
-    own = np.array([np.mean(fared[name]) for name in names])
-    within = float(sum(np.square(np.asarray(fared[name]) - mean).sum() for name, mean in zip(names, own, strict=True)))
+    pooled = _pooled(before, [np.asarray(fared[name]) for name in names])
+    counts, means, variances = pooled.counts, pooled.means, pooled.variances
+    others = len({*raters} - {*names})
+    expected = np.r_[means, np.full(others, pooled.mean)]
+    spread = np.r_[variances, np.full(others, pooled.between + pooled.unsure)] + pooled.text
+    likely = np.r_[counts + 1.0, np.ones(others)] / (counts.sum() + len(expected))
+    mean = float(likely @ expected)
+    sd = float(np.sqrt(likely @ (spread + np.square(expected - mean))))
+    found = zip(names, means.tolist(), np.sqrt(variances).tolist(), counts.tolist(), strict=True)
+    writers = sorted((Writer(*each) for each in found), key=lambda each: (-each.texts, each.rater))
+    return Quality(mean, sd, int(counts.sum()), tuple(writers))
+
+
+class _Pooled(NamedTuple):
+    """What is found of writers, [writers] each, of the common mean (`mean`, with variance `unsure`), and of variances.
+
+    `counts` are texts; `means` and `variances` those of each writer's mean. Texts of a writer have the variance `text`,
+    writers' means around the common one `between`.
+    """
+
+    counts: np.ndarray
+    means: np.ndarray
+    variances: np.ndarray
+    mean: float
+    unsure: float
+    text: float
+    between: float
+
+
+def _pooled(before: Quality, texts: Sequence[np.ndarray]) -> _Pooled:
+    """Draw writers' means to a common one, by the most probable variances: expectation, then maximisation, in turn."""
+    total, counts = before.sd**2, np.array([len(each) for each in texts])
+    own = np.array([each.mean() for each in texts])
+    within = float(sum(np.square(each - mean).sum() for each, mean in zip(texts, own, strict=True)))
     text, between = _TEXT * total, _WRITER * total
     for _ in range(_STEPS):
         precise = 1 / (between + text / counts)
@@ -44,19 +76,10 @@ def learned(kind: str, fared: Mapping[str, Sequence[float]], raters: Iterable[st
         means = mean + drawn * (own - mean)
         variances = between * (1 - drawn) + (1 - drawn) ** 2 * unsure
         apart = between * (1 - drawn) + drawn**2 * unsure  # of a writer's mean from the common one
-        text = (_COUNTS * _TEXT * total + within + counts @ (np.square(own - means) + variances)) / (
-            _COUNTS + counts.sum()
-        )
-        between = (_COUNTS * _WRITER * total + (np.square(means - mean) + apart).sum()) / (_COUNTS + len(names))
-    others = len({*raters} - {*names})
-    expected = np.r_[means, np.full(others, mean)]
-    spread = np.r_[variances, np.full(others, between + unsure)] + text
-    likely = np.r_[counts + 1.0, np.ones(others)] / (counts.sum() + len(expected))
-    at = float(likely @ expected)
-    found = zip(names, means.tolist(), np.sqrt(variances).tolist(), counts.tolist(), strict=True)
-    writers = sorted((Writer(*each) for each in found), key=lambda each: (-each.texts, each.rater))
-    sd = float(np.sqrt(likely @ (spread + np.square(expected - at))))
-    return Quality(at, sd, int(counts.sum()), tuple(writers))
+        squares = within + counts @ (np.square(own - means) + variances)
+        text = (_COUNTS * _TEXT * total + squares) / (_COUNTS + counts.sum())
+        between = (_COUNTS * _WRITER * total + (np.square(means - mean) + apart).sum()) / (_COUNTS + len(texts))
+    return _Pooled(counts, means, variances, mean, unsure, text, between)
 
 
 def qualities(fared: Mapping[str, Mapping[str, Sequence[float]]], raters: Iterable[str] = ()) -> dict[str, Quality]:
