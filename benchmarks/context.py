@@ -1,13 +1,14 @@
 """Does previous context earn the minutes that raters read it in? The same budgets with it and without it.
 
-Worlds, sizes and seeds are as in `benchmarks.carry` (its seeds aside), the flat baseline left out. Under a budget
+Worlds and sizes are as in `benchmarks.carry`, seeds are others, and the flat baseline is left out. Under a budget
 whatever is read beside a node's own passages is paid for by questions that are not put. Gold is exact and is known to
 the evaluation alone; intervals of 95 % resample targets, and the difference is paired.
 """
 
 import argparse
+import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,7 @@ import numpy as np
 
 import rrm
 from benchmarks.carry_cell import WORLDS, Size, settings
-from rrm.core.report import Report
+from rrm.core.report import Correlation, Report
 from rrm.evaluate.metrics import cluster_interval
 
 SEEDS = (611, 612)
@@ -24,7 +25,10 @@ FIGURES = ("composed", "more without", "own", "gold of the chosen")
 
 
 class Told(NamedTuple):
-    """What a run came to: ratings and minutes, and of each target rank correlations with gold and the chosen's gold."""
+    """What a run came to: ratings and minutes, and of each target rank correlations with gold and the chosen's gold.
+
+    Of a target without an outcome they are NaN.
+    """
 
     ratings: int
     minutes: float
@@ -43,29 +47,30 @@ def measured(world: str, words: int, seed: int, size: Size, minutes: float | Non
 
 def told(report: Report) -> Told:
     targets = report.targets
-    correlations = [(each.composed_correlation, each.own_correlation) for each in targets]
-    composed, own = zip(*((a.value if a else None, b.value if b else None) for a, b in correlations), strict=True)
-    gold = tuple(each.gold_of_chosen or 0.0 for each in targets)
-    return Told(report.cost.ratings, report.cost.minutes, _known(composed), _known(own), gold)
+    composed = tuple(_rho(each.composed_correlation) for each in targets)
+    own = tuple(_rho(each.own_correlation) for each in targets)
+    gold = tuple(math.nan if each.gold_of_chosen is None else each.gold_of_chosen for each in targets)
+    return Told(report.cost.ratings, report.cost.minutes, composed, own, gold)
 
 
-def _known(values: Sequence[float | None]) -> tuple[float, ...]:
-    """Return rank correlations, 0 where all scores are equal."""
-    return tuple(value or 0.0 for value in values)
+def _rho(found: Correlation | None) -> float:
+    """Return a rank correlation, 0 where all scores are equal, NaN where there is none."""
+    return math.nan if found is None else found.value or 0.0
 
 
 def rows(key: str, runs: dict[bool, list[Told]]) -> Iterator[str]:
     """Yield a row of the table for runs with context and one for those without, which tells the difference, too."""
     for context, found in sorted(runs.items(), reverse=True):
         composed = np.concatenate([each.composed for each in found])
-        means = [np.concatenate(each).mean() for each in ([run.own for run in found], [run.gold for run in found])]
+        means = [np.nanmean(np.concatenate(each)) for each in ([run.own for run in found], [run.gold for run in found])]
         more = "–"
         if not context and True in runs:
             gain = composed - np.concatenate([each.composed for each in runs[True]])
+            gain = gain[~np.isnan(gain)]  # of targets that both ways have
             interval = cluster_interval(gain, np.arange(len(gain)), lambda drawn: float(drawn.mean()), 0.95, 2000, 0)
             more = f"{gain.mean():+.2f}" + (f" ({interval.low:+.2f} to {interval.high:+.2f})" if interval else "")
         counted = f"{sum(each.ratings for each in found):,} | {sum(each.minutes for each in found):,.0f}"
-        figures = f"{composed.mean():.2f} | {more} | {means[0]:.2f} | {means[1]:.3f}"
+        figures = f"{np.nanmean(composed):.2f} | {more} | {means[0]:.2f} | {means[1]:.3f}"
         yield f"| {key} | {'shown' if context else 'not shown'} | {counted} | {figures} |"
 
 

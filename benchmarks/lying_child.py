@@ -28,7 +28,7 @@ import argparse
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -95,7 +95,10 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """How often a way of judging was right about the cases of a world and seed, and its minutes a case."""
+    """How often a way of judging was right about the cases of a world and seed, and its minutes a case.
+
+    `assistant` names the one that debated, where any did.
+    """
 
     world: str
     seed: int
@@ -105,6 +108,7 @@ class Row:
     minutes: float
     false_alarms: float
     missed: float
+    assistant: str = ""
 
 
 def posed(world: str, seed: int, count: int) -> list[Posed]:
@@ -158,7 +162,8 @@ def measure(world: str, seed: int, count: int, assistant: Assistant | None = Non
             rng = generator("judge", world, seed, number, ASSISTED)
             ways[ASSISTED].append(_debate(case, seen, Assisted(assistant), rng))
     lied = np.array([case.liar is not None for case in judged])
-    return [_row(world, seed, way, found, lied) for way, found in ways.items()]
+    rows = [_row(world, seed, way, found, lied) for way, found in ways.items()]
+    return [replace(row, assistant=assistant.name) if assistant and row.way == ASSISTED else row for row in rows]
 
 
 def _row(world: str, seed: int, way: str, found: Sequence[Judged], lied: np.ndarray) -> Row:
@@ -323,7 +328,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for world in [options.world] if options.world else list(TELLINGS):
         rows = []
         for seed in seeds:
-            by_way = {each.way: each for each in known if (each.world, each.seed, each.cases) == (world, seed, count)}
+            here = [each for each in known if (each.world, each.seed, each.cases) == (world, seed, count)]
+            by_way = {each.way: each for each in here if each.assistant in ("", assistant.name if assistant else "")}
             there = list(by_way.values()) if assistant is None or ASSISTED in by_way else []
             found = there or measure(world, seed, count, assistant)
             if options.json and not there:

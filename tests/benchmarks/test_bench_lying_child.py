@@ -108,6 +108,25 @@ def test_rows_without_an_assistant_s_debate_are_measured_again_where_one_is_name
     assert printed.count("| retold | 100 | debate | 0.750") == 3  # and none twice
 
 
+def test_what_one_assistant_came_to_is_not_told_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+
+    def once(world: str, seed: int, count: int, assistant: Local) -> list[lying_child.Row]:
+        asked.append(assistant.name)
+        right = 0.25 * len(asked)
+        return [lying_child.Row(world, seed, count, lying_child.ASSISTED, right, 1.5, 0.25, 0.25, assistant.name)]
+
+    monkeypatch.setattr(lying_child, "measure", once)
+    arguments = ["--seeds", "1", "--world", "retold", "--json", str(tmp_path / "rows.jsonl")]
+    for name in ("tiny", "smollm", "tiny"):
+        main([*arguments, "--assistant", name])
+    assert len(asked) == 2
+    printed = capsys.readouterr().out
+    assert printed.count("debate of an assistant | 0.250") == 2 and printed.count("debate of an assistant | 0.500") == 1
+
+
 def test_what_was_measured_is_not_measured_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
