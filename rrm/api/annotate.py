@@ -34,9 +34,6 @@ from rrm.store.record import open_store
 ADDRESS = "station.json"
 """Says in a run's folder under which address its station was last served."""
 
-USUAL_ADDRESS = "http://127.0.0.1:8750"
-"""Where a station is served of which nobody said where."""
-
 LOG = "run.log"
 """What a run that was started from the admin's page said."""
 
@@ -347,6 +344,10 @@ class Serving:
     public_url: str | None = None
     limits: Mapping[str, Any] | None = None
     trusted_proxies: tuple[str, ...] = ()
+
+
+USUAL_ADDRESS = f"http://{Serving.host}:{Serving.port}"
+"""Where a station is served unless it is told otherwise."""
 
 
 def serve(

@@ -10,8 +10,8 @@ from typing import Any
 def collecting_seldom() -> Iterator[None]:
     """Have the oldest objects, in the whole process, looked through once as many came as there are.
 
-    Python does so once a fourth came, so that a run which keeps what it makes has each object looked through five
-    times: a fourth of what the driver takes. Within another of these nothing changes, nor where nothing is collected.
+    Python does so once a fourth came, so that a run which keeps what it makes has each object looked through about five
+    times. Within another of these nothing changes, nor where nothing is collected.
     """
     before = gc.get_threshold()
     if 0 in before[:2] or any(isinstance(each, _Seldom) for each in gc.callbacks):

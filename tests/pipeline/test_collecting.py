@@ -16,6 +16,7 @@ USUAL = (700, 10, 10)
 
 @pytest.fixture(autouse=True)
 def usual() -> Iterator[None]:
+    gc.collect()  # garbage of earlier tests is not counted
     before = gc.get_threshold()
     gc.set_threshold(*USUAL)
     yield
