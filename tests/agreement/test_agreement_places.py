@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from agreement_answers import told
 from sklearn.metrics import cohen_kappa_score
 
 from rrm.agreement.alpha import alpha
@@ -22,6 +21,7 @@ from rrm.core.values import (
     Rating,
     Reject,
 )
+from tests.agreement.agreement_answers import told
 
 
 def only(answers: list[Annotation]) -> PlaceAgreement:

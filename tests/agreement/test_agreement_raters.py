@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from agreement_answers import told
 
 from rrm.agreement.raters import Alerts, RaterStats, gold_reliability, rater_stats
 from rrm.agreement.tallies import run_probability
 from rrm.core.annotation import Annotation, Person, Skipped
 from rrm.core.place import Place
 from rrm.core.values import Answer, Comparison, Demonstration, Label, Rating
+from tests.agreement.agreement_answers import told
 
 DEFAULT = Alerts()
 

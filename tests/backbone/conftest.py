@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backbone_decoders import chat_tokenizer
+
+from tests.backbone.backbone_decoders import chat_tokenizer
 
 
 def _tokenizer(folder: Path, special: bool) -> None:

@@ -5,12 +5,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from backbone_decoders import group
 from torch import Tensor
 
 from rrm.backbone.attention import blocks, dense, flex, shared_source_attention
 from rrm.backbone.layout import Layout, pack, pack_outputs, pack_source
 from rrm.core.errors import InputError
+from tests.backbone.backbone_decoders import group
 
 HEADS, SIZE, SCALE = 4, 8, 0.7
 WAYS = {"blocks": blocks, "dense": dense, "flex": flex}

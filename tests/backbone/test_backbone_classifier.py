@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from backbone_decoders import chat_tokenizer
 from torch import Tensor
 
 from rrm.backbone.classifier import PAD, Classifier, Head, load_classifier
 from rrm.backbone.decoder import output_states
 from rrm.backbone.layout import AVERAGED, pack
 from rrm.core.errors import InputError
+from tests.backbone.backbone_decoders import chat_tokenizer
 
 TEXTS = [
     ("the cat sat on a mat .", "dog ran far away"),

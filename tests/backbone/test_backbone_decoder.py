@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from backbone_decoders import FAMILIES, Groups, decoder, flat, group, ragged, read_alone
 from torch import Tensor, nn
 
 from rrm.backbone.decoder import output_states, read_group, share_source
 from rrm.backbone.layout import AVERAGED, pack, packed_tokens
 from rrm.core.errors import InputError
+from tests.backbone.backbone_decoders import FAMILIES, Groups, decoder, flat, group, ragged, read_alone
 
 
 def _shared(family: str, checkpointing: bool = False, dtype: torch.dtype = torch.float32, **changes: Any) -> Any:

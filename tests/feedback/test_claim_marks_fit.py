@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from feedback_problems import told
 
 from rrm.core.errors import InputError
 from rrm.core.place import Place
@@ -16,6 +15,7 @@ from rrm.feedback.scales import Scales
 from rrm.feedback.table import tabulate
 from rrm.interchange.export import from_records, to_jsonl, to_records
 from rrm.interchange.items import items_from, ratings_from
+from tests.feedback.feedback_problems import told
 
 TEXT = "The fox ran. It slept. Nobody saw it."
 MARKED = told(ClaimMarks(((0, 12),), ((13, 22),), ("It was cold.",)), [TEXT], "Ann")

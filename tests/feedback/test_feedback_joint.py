@@ -7,7 +7,6 @@ from math import exp, log, pi, sqrt
 import numpy as np
 import pytest
 import torch
-from feedback_problems import told
 
 from rrm.core.errors import ShapeError
 from rrm.core.values import (
@@ -25,6 +24,7 @@ from rrm.feedback.likelihood import log_likelihood
 from rrm.feedback.posterior import log_posterior
 from rrm.feedback.scales import Scales
 from rrm.feedback.table import FeedbackTable, tabulate
+from tests.feedback.feedback_problems import told
 
 MIXED = [
     told(Comparison(1), ["a", "b"], "Bob"),

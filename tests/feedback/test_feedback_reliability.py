@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from feedback_problems import Person, compared, item_numbers, labelled, told
 from scipy.stats import spearmanr
 
 from rrm.core.errors import InputError
@@ -16,6 +15,7 @@ from rrm.core.values import Comparison, Critique, Rated, Rating
 from rrm.feedback.reliability import Reliability, fit_reliability
 from rrm.feedback.scales import Rater
 from rrm.feedback.table import tabulate
+from tests.feedback.feedback_problems import Person, compared, item_numbers, labelled, told
 
 TRUTH = np.random.default_rng(11).normal(scale=1.5, size=30)
 PANEL = {

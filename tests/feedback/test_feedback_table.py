@@ -5,7 +5,6 @@ from subprocess import run
 
 import numpy as np
 import pytest
-from feedback_problems import VIEW, told
 
 from rrm.core.errors import InputError
 from rrm.core.values import (
@@ -21,6 +20,7 @@ from rrm.core.values import (
 )
 from rrm.feedback.comparison import grades
 from rrm.feedback.table import FeedbackTable, Item, Pair, Scale, only, tabulate
+from tests.feedback.feedback_problems import VIEW, told
 
 MIXED = [
     told(Comparison(1), ["a", "b"], "Bob"),

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from desk_house import Clock, House, open_house
-from desk_problems import new_desk
 
 from rrm.queue import SqlDesk
+from tests.queue.desk_house import Clock, House, open_house
+from tests.queue.desk_problems import new_desk
 
 
 @pytest.fixture

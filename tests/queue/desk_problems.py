@@ -3,13 +3,12 @@
 from pathlib import Path
 from random import Random
 
-from desk_house import Clock
-
 from rrm.core.annotation import Annotation, Item, Lease, Purpose, Submission
 from rrm.core.place import Place
 from rrm.core.values import Answer, Comparison, Consequence, Passage, Rating, Request, Shown, View
 from rrm.queue import SqlDesk, open_desk
 from rrm.store import open_store
+from tests.queue.desk_house import Clock
 
 VIEW = View("Judge how well it sums up.", (Passage("The source."),), 100)
 

@@ -4,12 +4,12 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from desk_house import Clock
-from desk_problems import choosing, new_desk, raters, request, submit
 
 from rrm.core.annotation import Item, Lease, Strategy
 from rrm.queue import SqlDesk, allot
 from rrm.store.database import transaction
+from tests.queue.desk_house import Clock
+from tests.queue.desk_problems import choosing, new_desk, raters, request, submit
 
 
 def claim_at_once(desk: SqlDesk, persons: list[str]) -> list[Lease | None]:

@@ -6,9 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from desk_house import Clock
-from desk_load import all_at_once
-from desk_problems import answer_all, choosing, claimed, known, rate, raters, request, submit, work
 
 from rrm.core.annotation import Annotation, Item, Submission
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError, StoreError
@@ -28,6 +25,9 @@ from rrm.core.values import (
     Reject,
 )
 from rrm.queue import SqlDesk, as_requested, as_shown
+from tests.queue.desk_house import Clock
+from tests.queue.desk_load import all_at_once
+from tests.queue.desk_problems import answer_all, choosing, claimed, known, rate, raters, request, submit, work
 
 ABOVE = Place(level=1)
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from desk_house import Clock, House
 
 from rrm.core.errors import ConfigError, InputError
 from rrm.store.location import FILE
+from tests.queue.desk_house import Clock, House
 
 
 def test_every_change_by_somebody_writes_exactly_one_entry_with_before_and_after(either: House) -> None:

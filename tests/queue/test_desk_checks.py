@@ -5,7 +5,6 @@ from random import Random
 from typing import Any
 
 import pytest
-from desk_problems import VIEW, claimed, raters
 
 from rrm.core.annotation import Item, Lease, Submission
 from rrm.core.place import Place
@@ -13,6 +12,7 @@ from rrm.core.values import Answer, ClaimMarks, Comparison, Correction, Label, P
 from rrm.queue import SqlDesk
 from rrm.queue.checks import AskedOf, in_shape, shape_of
 from rrm.web.shown import view_json
+from tests.queue.desk_problems import VIEW, claimed, raters
 
 OVERALL, ACCURACY = "overall", "accuracy"
 ANSWERS: dict[str, Answer] = {

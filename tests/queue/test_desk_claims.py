@@ -6,8 +6,6 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from desk_house import Clock
-from desk_problems import answer_all, claimed, known, new_desk, raters, request, submit, work
 
 from rrm.core.annotation import Item, Strategy
 from rrm.core.desk import Desk
@@ -15,6 +13,8 @@ from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
 from rrm.core.ids import content_id
 from rrm.core.values import Comparison
 from rrm.queue import SqlDesk, next_work, open_desk
+from tests.queue.desk_house import Clock
+from tests.queue.desk_problems import answer_all, claimed, known, new_desk, raters, request, submit, work
 
 
 def test_a_desk_of_a_record_is_a_desk(desk: SqlDesk) -> None:

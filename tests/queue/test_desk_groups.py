@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from desk_problems import claimed, known, request, submit, work
-from test_desk_allot import claim_at_once
 
 from rrm.core.annotation import Item, PanelRules
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.place import Place
 from rrm.queue import SqlDesk
 from rrm.queue.groups import in_groups
+from tests.queue.desk_problems import claimed, known, request, submit, work
+from tests.queue.test_desk_allot import claim_at_once
 
 
 def of(group: str, items: list[Item]) -> list[Item]:

@@ -6,10 +6,10 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from desk_house import Clock, House, open_house
 
 from rrm.core.annotation import DeskSettings, Guideline
 from rrm.core.errors import ConfigError, InputError, MissingError
+from tests.queue.desk_house import Clock, House, open_house
 
 
 @pytest.fixture

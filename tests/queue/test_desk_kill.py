@@ -10,10 +10,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from desk_problems import raters, work
 
 from rrm.queue import open_desk
 from rrm.store import open_store
+from tests.queue.desk_problems import raters, work
 
 KILLS = 20
 CLIENTS = 8

@@ -9,10 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from random import SystemRandom
 
-import desk_load
 import pytest
-from desk_load import Tenure, faults_in, most_at_once, rate_together
-from desk_problems import raters, work
 from sqlalchemy import func, insert, select, update
 
 from rrm.core.annotation import Item, Lease, Posed, shown_hash
@@ -22,6 +19,9 @@ from rrm.store import open_store
 from rrm.store.database import open_database, transaction
 from rrm.store.kinds import to_json
 from rrm.store.tables import table
+from tests.queue import desk_load
+from tests.queue.desk_load import Tenure, faults_in, most_at_once, rate_together
+from tests.queue.desk_problems import raters, work
 
 
 class NaiveDesk(SqlDesk):

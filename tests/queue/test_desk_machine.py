@@ -14,9 +14,6 @@ from random import Random
 from typing import Any
 
 import pytest
-from desk_house import Clock
-from desk_problems import known, request
-from desk_problems import work as items_of
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -37,6 +34,9 @@ from rrm.queue import SqlDesk, as_requested, as_shown, open_desk
 from rrm.queue.disagreement import disagreement
 from rrm.queue.items import LEASE
 from rrm.store import open_store
+from tests.queue.desk_house import Clock
+from tests.queue.desk_problems import known, request
+from tests.queue.desk_problems import work as items_of
 
 ITEMS = [
     *items_of(1, 2, wanted=2),

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from desk_house import Clock
-from desk_problems import answer_all, choosing, claimed, known, raters, submit, work
 
 from rrm.core.annotation import Ending, Exit, PanelLinks, PanelRules, Unread, consent_id
 from rrm.core.errors import AccessError, ConflictError, InputError
 from rrm.queue import SqlDesk
+from tests.queue.desk_house import Clock
+from tests.queue.desk_problems import answer_all, choosing, claimed, known, raters, submit, work
 
 OUT = PanelRules(2, Exit("DONE", "https://panel.example/done?cc=1"), Exit("OUT", "https://panel.example/out"))
 

@@ -10,12 +10,12 @@ from threading import Barrier, Thread
 from typing import Any
 
 import pytest
-from desk_house import Clock, House, open_house
 
 from rrm.core.annotation import ROLES, Person
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
 from rrm.queue import people
 from rrm.store.location import FILE
+from tests.queue.desk_house import Clock, House, open_house
 
 HOUR, DAY = 3_600.0, 86_400.0
 PASSWORD = "correct horse battery"

@@ -5,8 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from desk_house import Clock
-from desk_problems import answer_all, choosing, claimed, known, new_desk, raters, request, submit, work
 
 from rrm.core.annotation import Item, PlaceProgress, Submission
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
@@ -14,6 +12,8 @@ from rrm.core.place import Place
 from rrm.core.values import Comparison, Correction, Feedback, Label, Rated, Rating, Reject, Request
 from rrm.queue import SqlDesk, as_shown
 from rrm.store import open_store
+from tests.queue.desk_house import Clock
+from tests.queue.desk_problems import answer_all, choosing, claimed, known, new_desk, raters, request, submit, work
 
 FIRST, ABOVE = Place(), Place(level=1)
 

@@ -1,8 +1,6 @@
 """New raters practise on known items first; and when an answer counts as right."""
 
 import pytest
-from desk_house import Clock
-from desk_problems import choosing, claimed, known, raters, request, submit, work
 
 from rrm.core.annotation import Item
 from rrm.core.errors import AccessError, ConflictError
@@ -19,6 +17,8 @@ from rrm.core.values import (
     Reject,
 )
 from rrm.queue import SqlDesk
+from tests.queue.desk_house import Clock
+from tests.queue.desk_problems import choosing, claimed, known, raters, request, submit, work
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from desk_house import Clock
-from desk_problems import VIEW, claimed, known, raters, request, submit, work
 
 from rrm.core.annotation import Item, ItemRow, ItemText
 from rrm.core.desk import Desk
@@ -12,6 +10,8 @@ from rrm.core.errors import InputError
 from rrm.core.place import Place
 from rrm.core.values import Comparison, Passage, Rating, Request, Shown
 from rrm.queue import SqlDesk
+from tests.queue.desk_house import Clock
+from tests.queue.desk_problems import VIEW, claimed, known, raters, request, submit, work
 
 
 def saying(number: int, *, instruction: str = "Judge.", passage: str = "", context: str = "", output: str = "") -> Item:

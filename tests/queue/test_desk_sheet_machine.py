@@ -11,8 +11,6 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from desk_house import Clock
-from desk_problems import new_desk, work
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -21,6 +19,8 @@ from rrm.core.annotation import Annotation, Item, Lease, Submission
 from rrm.core.errors import ConflictError
 from rrm.core.place import Place
 from rrm.core.values import Comparison
+from tests.queue.desk_house import Clock
+from tests.queue.desk_problems import new_desk, work
 
 RATERS, LEASE_SECONDS, UNDOABLE = 3, 900.0, 3
 PLACES = (Place(), Place(level=1))

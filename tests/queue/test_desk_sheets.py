@@ -7,14 +7,14 @@ from random import Random
 from typing import Any
 
 import pytest
-from desk_house import Clock
-from desk_problems import VIEW, claimed, raters, work
 
 from rrm.core.annotation import MOST_QUESTIONS, Annotation, Item, Lease, Purpose, Submission, shown_hash
 from rrm.core.errors import ConflictError, InputError
 from rrm.core.place import Place
 from rrm.core.values import Answer, Comparison, Feedback, Label, Passage, Ranking, Rated, Rating, Request, Shown
 from rrm.queue import SqlDesk
+from tests.queue.desk_house import Clock
+from tests.queue.desk_problems import VIEW, claimed, raters, work
 
 OUTPUTS = tuple(Shown(f"output-{letter}", letter) for letter in "ABC")
 FIRST = Place(level=0)

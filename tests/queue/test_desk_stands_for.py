@@ -8,14 +8,14 @@ from random import Random
 from typing import Any
 
 import pytest
-from desk_house import Clock
-from desk_problems import claimed, known, new_desk, raters, request, work
 
 from rrm.core.annotation import Item, Lease, Submission
 from rrm.core.errors import ConflictError
 from rrm.core.place import Place
 from rrm.core.values import Answer, Comparison, Rating
 from rrm.queue import SqlDesk
+from tests.queue.desk_house import Clock
+from tests.queue.desk_problems import claimed, known, new_desk, raters, request, work
 
 ANSWERS: dict[str, Answer] = {"comparison": Comparison(0), "rating": Rating(5)}
 

@@ -1,11 +1,11 @@
 """More answers to items that are there, for all or where raters differ, and none any more."""
 
 import pytest
-from desk_problems import answer_all, choosing, claimed, known, raters, request, submit, work
 
 from rrm.core.errors import ConflictError, InputError, MissingError
 from rrm.core.place import Place
 from rrm.queue import SqlDesk
+from tests.queue.desk_problems import answer_all, choosing, claimed, known, raters, request, submit, work
 
 
 def wanted(desk: SqlDesk) -> dict[str, int]:

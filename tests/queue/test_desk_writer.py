@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from desk_load import all_at_once
 from sqlalchemy import Connection, event, text
 
 from rrm.core.errors import ConflictError, StoreError
@@ -13,6 +12,7 @@ from rrm.queue import open_desk
 from rrm.queue.writer import Writer
 from rrm.store import open_store
 from rrm.store.database import Opened, open_database
+from tests.queue.desk_load import all_at_once
 
 
 @pytest.fixture

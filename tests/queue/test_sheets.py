@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from desk_problems import VIEW
 
 from rrm.core.annotation import Item
 from rrm.core.errors import InputError
@@ -11,6 +10,7 @@ from rrm.core.place import Place
 from rrm.core.values import Consequence, Request, Shown
 from rrm.queue.items import check_sheets
 from rrm.queue.sheets import in_sheets
+from tests.queue.desk_problems import VIEW
 
 A, B, C = (Shown(f"output-{letter}", letter) for letter in "ABC")
 

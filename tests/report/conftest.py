@@ -1,9 +1,9 @@
 """The report that most tests of the room read."""
 
 import pytest
-from report_scenarios import make_report
 
 from rrm.core.report import Report
+from tests.report.report_scenarios import make_report
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_scenarios import make_target, make_tree
 
 from rrm.core.claims import Chain, Quote
 from rrm.core.report import (
@@ -29,6 +28,7 @@ from rrm.core.task import Span
 from rrm.report.html import report_html, write_report, write_whole
 from rrm.report.inert import inert
 from rrm.report.outline import Limits
+from tests.report.report_scenarios import make_target, make_tree
 
 PAYLOADS = [
     "<script>alert(1)</script>",

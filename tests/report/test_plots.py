@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import matplotlib
 import pytest
-from report_scenarios import make_level, make_target, make_tree
 
 from rrm.core.report import Bin, Candidate, Figures, Interval, LevelReport, NodeReport, Report, TreeReport
 from rrm.report.plots import (
@@ -22,6 +21,7 @@ from rrm.report.plots import (
     shade,
     tree_plot,
 )
+from tests.report.report_scenarios import make_level, make_target, make_tree
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from reward_problems import WordEncoder, rate, rate_length
 from scipy.special import expit
 
 from rrm.core.place import Place
@@ -30,6 +29,7 @@ from rrm.evaluate.held_out import held_out
 from rrm.reward.criteria import ByCriterion, CriteriaModel
 from rrm.reward.features import FeatureReader
 from rrm.reward.frozen import Frozen
+from tests.reward.reward_problems import WordEncoder, rate, rate_length
 
 VIEW = View("Summarise.", (Passage("A source."),), 20)
 
