@@ -1,4 +1,4 @@
-"""docs/carry.md: the example of citations runs, and gives what the page says of it."""
+"""docs/claims.md: the example of citations runs, and gives what the page says of it."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from rrm.core.claims import Origin
 from rrm.core.task import Span
 
-PAGE = (Path(__file__).resolve().parents[1] / "docs" / "carry.md").read_text("utf-8")
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "claims.md").read_text("utf-8")
 
 
 def test_the_example_of_citations_finds_one_right_and_the_other_wrong() -> None:
