@@ -26,7 +26,7 @@ from rrm.core.protocols import OutcomeOptimiser
 from rrm.core.report import Report
 from rrm.core.task import Source
 from rrm.core.values import Fitted, FittedComposer, Improvement
-from rrm.engines.here import FromPeople
+from rrm.engines.here import FromPeople, InThread
 from rrm.evaluate.holdout import Thresholdout
 from rrm.feedback.budget import read_budget
 from rrm.feedback.select import flattened
@@ -34,6 +34,7 @@ from rrm.pipeline import driver
 from rrm.pipeline.driver import Engine
 from rrm.pipeline.flat import Flat, flat_baseline
 from rrm.pipeline.plan import AnyResults, AnyStage
+from rrm.pipeline.prefetching import prefetching
 from rrm.pipeline.progress import RichProgress, Watcher
 from rrm.pipeline.recursion import recursion
 from rrm.pipeline.steps import Improving, Outcome, Recursion, Sampling, Selecting, Splitting
@@ -269,8 +270,14 @@ class OpenRun:
 
     async def outcome(self, plan: Recursion, engine: Engine) -> tuple[Outcome, Flat | None]:
         """Return where the run ends, doing only what is not on record."""
-        process = _process(plan, self.parts.flat)
-        return await driver.drive(process, engine, self.store, self.watcher, self.options.retry_failed)
+        process, learner = _process(plan, self.parts.flat), self.parts.prefetching
+        if learner is None or not isinstance(engine.executor("score"), InThread):  # others read for themselves
+            return await driver.drive(process, engine, self.store, self.watcher, self.options.retry_failed)
+        process = prefetching(process, self.parts.sources, learner.prefetch)
+        try:
+            return await driver.drive(process, engine, self.store, self.watcher, self.options.retry_failed)
+        finally:
+            learner.stop_prefetch()
 
     def _seconds(self, began: float) -> float:
         return self.store.spent().get("seconds", 0.0) + time.monotonic() - began

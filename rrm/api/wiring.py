@@ -40,6 +40,7 @@ from rrm.core.protocols import (
     Optimiser,
     OutcomeOptimiser,
     Policy,
+    Prefetching,
     Rater,
     RecordedRatings,
     RewardLearner,
@@ -310,6 +311,11 @@ class Parts:
         if isinstance(made, RewardLearner):
             return made
         raise _unfit(made, (RewardLearner,), "reward")
+
+    @property
+    def prefetching(self) -> Prefetching | None:
+        """The learner, where it can read pieces of sources before it is asked about them."""
+        return self._own_learner if isinstance(self._own_learner, Prefetching) else None
 
     @property
     def cache(self) -> Cache | None:

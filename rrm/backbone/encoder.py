@@ -1,10 +1,13 @@
 """Encoders: texts to unit vectors by a frozen backbone, each distinct text once."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from hashlib import blake2b
 from itertools import repeat
-from threading import Lock
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
+from typing import NamedTuple
 
 import numpy as np
 
@@ -48,6 +51,7 @@ class FrozenEncoder:
         self._batch_tokens = batch_tokens or (1024 if self._device.startswith("cpu") else 32_768)
         self._progress = progress
         self._loaded: Backbone | None = None
+        self._turn = Lock()
         self.precision = precision_name(autocast)
         self.name = f"{name}#{self._checkpoint.digest}:{self.precision}"
         self.dimensions = self._checkpoint.dimensions
@@ -56,9 +60,15 @@ class FrozenEncoder:
     @property
     def backbone(self) -> Backbone:
         """The loaded model."""
-        if self._loaded is None:
-            self._loaded = load_backbone(self._checkpoint, self._device, self._dtype)
-        return self._loaded
+        with self._turn:
+            if self._loaded is None:
+                self._loaded = load_backbone(self._checkpoint, self._device, self._dtype)
+            return self._loaded
+
+    @property
+    def batch_tokens(self) -> int:
+        """About as many tokens are encoded at once."""
+        return self._batch_tokens
 
     @property
     def tokenizer(self) -> HuggingFaceTokenizer:
@@ -80,7 +90,8 @@ class FrozenEncoder:
             done += sum(len(piece) for _, piece in batch)
             if self._progress is not None:
                 self._progress(done, total)
-        self.tokens_encoded += total
+        with self._turn:
+            self.tokens_encoded += total
         lengths = np.linalg.norm(sums, axis=1, keepdims=True)
         vectors: np.ndarray = (sums / np.maximum(lengths, 1e-12)).astype(np.float32)
         return vectors[np.array([at[text] for text in texts], dtype=np.int64)]
@@ -122,6 +133,15 @@ class FrozenEncoder:
 
 MOST_BYTES = 256 * 2**20
 """As much as vectors in memory take that are in a cache, too: of MiniLM's those of 350,000 sentences."""
+STOP_SECONDS = 10.0
+"""So long it is waited for the portion that a thread encodes ahead when that is no longer wanted."""
+
+
+class _Portion(NamedTuple):
+    """Texts that somebody encodes or is going to; `ended` tells that nobody does any more, and what went wrong."""
+
+    texts: list[str]
+    ended: "Future[None]"
 
 
 class CachedEncoder:
@@ -131,6 +151,9 @@ class CachedEncoder:
     one bit for bit. All the new vectors of one call go to the cache together: a process killed in
     between leaves none of them, and the next one encodes the same batches again. Where there is a cache, those in
     memory are let go once they take `most_bytes`, and what is asked for again is read from it.
+
+    Any thread may ask, and none encodes what another one is at. What will be asked for can be encoded ahead, `portion`
+    texts at a time: which texts are encoded together follows from what was asked for, and not from who came first.
     """
 
     def __init__(
@@ -139,11 +162,15 @@ class CachedEncoder:
         cache: Cache | None = None,
         table: str = "embeddings",
         most_bytes: int = MOST_BYTES,
+        portion: int = 1024,
     ) -> None:
         self._encoder = encoder
         self._cache = cache
         self._table = table
         self._most_bytes = most_bytes
+        self._portion = portion
+        self._coming: dict[str, _Portion] = {}  # by text, those that somebody encodes
+        self._ahead: _Ahead | None = None
         self.name = encoder.name
         self.dimensions = encoder.dimensions
         self._turn = Lock()
@@ -161,15 +188,68 @@ class CachedEncoder:
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Return one vector per text, float32 [texts, dimensions], of length one within half precision."""
-        with self._turn:
-            if (
-                self._cache is not None
-                and len(self._rows) * self._vectors.itemsize * self.dimensions > self._most_bytes
-            ):
-                self._let_go()
+        self._trim()
         while (found := self._found(texts)) is None:  # again where another thread had vectors let go meanwhile
-            self._make(sorted(set(texts) - self._rows.keys()))
+            self._provide(texts)
         return found
+
+    def prefetch(self, texts: Iterable[str]) -> None:
+        """Begin to encode texts in a thread, in this order; who asks for one of them meanwhile waits for its portion.
+
+        An error is raised where a text of the portion that it met is asked for, until `stop_prefetch`.
+        """
+        with self._turn:
+            wanted = [text for text in dict.fromkeys(texts) if text not in self._rows and text not in self._coming]
+            if wanted:
+                self._ahead = self._ahead or _Ahead(self._make_ahead)
+                for start in range(0, len(wanted), self._portion):
+                    self._ahead.add(self._announce(wanted[start : start + self._portion]))
+
+    def stop_prefetch(self) -> None:
+        """Encode nothing more ahead, and keep nothing of the portion that is at hand; waits for its end, within limits.
+
+        Who waits for texts that were to come encodes them.
+        """
+        with self._turn:
+            ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.stop()
+            for portion in ahead.portions:
+                self._end(portion)
+
+    def _announce(self, texts: list[str]) -> _Portion:
+        portion = _Portion(texts, Future())
+        self._coming.update(dict.fromkeys(texts, portion))
+        return portion
+
+    def _end(self, portion: _Portion) -> None:
+        """Have nobody wait for a portion any more."""
+        with self._turn:
+            for text in portion.texts:
+                if self._coming.get(text) is portion:
+                    del self._coming[text]
+            if not portion.ended.done():
+                portion.ended.set_result(None)
+
+    def _provide(self, texts: Sequence[str]) -> None:
+        """Take vectors into memory that nobody else encodes, and wait for the others."""
+        with self._turn:
+            wanted = set(texts) - self._rows.keys()
+            others = {id(each): each for text in wanted if (each := self._coming.get(text)) is not None}
+            own = self._announce(sorted(wanted - self._coming.keys()))
+        try:
+            if own.texts:
+                self._make(own.texts)
+        finally:
+            self._end(own)
+        for portion in others.values():
+            portion.ended.result()
+
+    def _trim(self) -> None:
+        with self._turn:
+            taken = len(self._rows) * self._vectors.itemsize * self.dimensions
+            if self._cache is not None and taken > self._most_bytes:
+                self._let_go()
 
     def _let_go(self) -> None:
         self._rows: dict[str, int] = {}  # of `_vectors`, by text
@@ -181,12 +261,24 @@ class CachedEncoder:
             rows = np.fromiter(map(self._rows.get, texts, repeat(-1)), dtype=np.int64, count=len(texts))
             return self._vectors[rows].astype(np.float32) if (rows >= 0).all() else None
 
-    def _make(self, wanted: list[str]) -> None:
-        """Take vectors into memory, those that are in no cache encoded."""
-        recalled = self._recall(wanted)
-        fresh = [text for text in wanted if text not in recalled]  # in memory or not: another thread may let them go
+    def _make_ahead(self, portion: _Portion, wanted: Callable[[], bool]) -> None:
+        """Encode a portion, and tell those who wait for it; where that failed it stays announced."""
+        try:
+            self._trim()
+            self._make(portion.texts, wanted)
+        except BaseException as error:
+            portion.ended.set_exception(error)
+        else:
+            self._end(portion)
+
+    def _make(self, texts: list[str], wanted: Callable[[], bool] = lambda: True) -> None:
+        """Take vectors into memory, those that are in no cache encoded; none of these once it is not `wanted`."""
+        recalled = self._recall(texts)
+        fresh = [text for text in texts if text not in recalled]  # in memory or not: another thread may let them go
         if fresh:
             halves = np.asarray(self._encoder.encode(fresh), dtype=np.float16)
+            if not wanted():
+                return
             if self._cache is not None:
                 self._cache.put_many(
                     self._table, {self._key(text): half.tobytes() for text, half in zip(fresh, halves, strict=True)}
@@ -219,3 +311,31 @@ class CachedEncoder:
     def _key(self, text: str) -> str:
         digest = blake2b(self.name.encode() + b"\0" + text.encode("utf-8", "surrogatepass"), digest_size=16)
         return digest.hexdigest()
+
+
+class _Ahead:
+    """A thread that encodes portions one after another until it is stopped: a daemon, for which no process waits."""
+
+    def __init__(self, make: Callable[[_Portion, Callable[[], bool]], None]) -> None:
+        self._make = make
+        self.portions: list[_Portion] = []
+        self._waiting: SimpleQueue[_Portion | None] = SimpleQueue()
+        self._stopped = Event()
+        self._thread = Thread(target=self._run, name="rrm prefetch", daemon=True)
+        self._thread.start()
+
+    def add(self, portion: _Portion) -> None:
+        self.portions.append(portion)
+        self._waiting.put(portion)
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._waiting.put(None)
+        self._thread.join(STOP_SECONDS)
+
+    def _run(self) -> None:
+        while (portion := self._waiting.get()) is not None and self._wanted():
+            self._make(portion, self._wanted)
+
+    def _wanted(self) -> bool:
+        return not self._stopped.is_set()

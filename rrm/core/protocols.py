@@ -661,6 +661,22 @@ class RewardLearner(Protocol):
         ...
 
 
+@runtime_checkable
+class Prefetching(Protocol):
+    """A reward learner that can begin to read what its models will be asked about, while others still work."""
+
+    def prefetch(self, passages: Sequence[str]) -> None:
+        """Begin to read passages that views are going to show, in a thread; changes nothing of what models say.
+
+        An error met on the way is raised where a model is asked about what could not be read.
+        """
+        ...
+
+    def stop_prefetch(self) -> None:
+        """Read nothing more ahead; on return the thread has ended, unless that takes long."""
+        ...
+
+
 # ---- claims ----
 
 

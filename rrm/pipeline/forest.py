@@ -220,10 +220,8 @@ def prompt_context_at(
     """
     graph = tree.graph
     task = graph.task(node)
-    passages = []
-    if task.span is not None and (task.sees_source or not graph.children(node)):
-        text = forest.sources[tree.source].read(task.span)
-        passages = [Passage(text)] if text.strip() else []
+    own = own_piece(graph, node, forest.sources[tree.source])
+    passages = [] if own is None else [Passage(own)]
     for read in graph.reads(node):  # as it stood when this node was made from it
         if read in state.answers:
             passages.append(Passage(state.answers[read].text, read, state.answers[read].id))
@@ -236,6 +234,14 @@ def prompt_context_at(
     view = View(task.instruction, tuple(passages), task.max_tokens, "\n\n".join(earlier.texts))
     inputs = tuple(passage.output for passage in passages if passage.output is not None)
     return PromptContext(node, task, view, inputs, earlier.ids, place)
+
+
+def own_piece(graph: TaskGraph, node: str, source: Source) -> str | None:
+    """Return the piece of its source that a node shows, None where it shows none or a blank one."""
+    task = graph.task(node)
+    if task.span is None or not (task.sees_source or not graph.children(node)):
+        return None
+    return text if (text := source.read(task.span)).strip() else None
 
 
 def predictions(results: Iterable[tuple[tuple[Output, ...], Iterable[Scored]]]) -> list[Prediction]:

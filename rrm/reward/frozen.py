@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
@@ -47,13 +48,12 @@ class Frozen:
         self.config = _config(settings)
         self.backbone, self.device, self.dtype = backbone, device, dtype
         self._cache = cache
-        self._progress: Progress = _nobody
 
     @cached_property
     def reader(self) -> FeatureReader:
         """The features of groups; it remembers the vectors of the texts that it has read."""
-        encoder = FrozenEncoder(self.backbone, device=self.device, dtype=self.dtype, progress=self._tell)
-        return FeatureReader(CachedEncoder(encoder, self._cache))
+        encoder = FrozenEncoder(self.backbone, device=self.device, dtype=self.dtype, progress=_tell)
+        return FeatureReader(CachedEncoder(encoder, self._cache, portion=encoder.batch_tokens))
 
     @property
     def name(self) -> str:
@@ -69,13 +69,13 @@ class Frozen:
         """
         rows = for_fitting(ratings).rows
         lower = _own(start.below)
-        self._progress = workspace.progress
+        progress = _PROGRESS.set(workspace.progress)
         try:
             if lower is not None and not rows:
                 return LevelModel.shared(lower, place)
             return fit(rows, self.reader, self.config, seed, init=lower, place=place)
         finally:
-            self._progress = _nobody
+            _PROGRESS.reset(progress)
 
     def believe(self, models: Sequence[RewardModel], ratings: Sequence[Ratings[R]]) -> HeadsBelief:
         """Return the belief of `rrm.reward.belief.believe`: implements `rrm.core.asking.BelievingLearner`."""
@@ -120,8 +120,12 @@ class Frozen:
         seconds = (time.perf_counter() - began) / max(load.sample_tokens, 1)
         return MachineTime(load.texts, load.texts * seconds, min(load.fitted, load.texts) * seconds)
 
-    def _tell(self, done: int, total: int) -> None:
-        self._progress(done, total)
+    def prefetch(self, passages: Sequence[str]) -> None:
+        """Begin to encode the sentences of passages; implements `rrm.core.protocols.Prefetching`."""
+        self.reader.prefetch(passages)
+
+    def stop_prefetch(self) -> None:
+        self.reader.encoder.stop_prefetch()
 
 
 def _config(settings: dict[str, float]) -> FitConfig:
@@ -155,3 +159,11 @@ def _own(model: RewardModel | None) -> LevelModel | None:
 
 def _nobody(done: int, total: int) -> None:
     """Nobody watches."""
+
+
+_PROGRESS: ContextVar[Progress] = ContextVar("progress", default=_nobody)
+"""Who follows the fit of this thread; nobody follows what is encoded ahead beside it."""
+
+
+def _tell(done: int, total: int) -> None:
+    _PROGRESS.get()(done, total)

@@ -1,8 +1,11 @@
 """Encoders: pooling, batching, long texts, and the cache."""
 
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -197,6 +200,102 @@ def test_all_new_vectors_of_a_call_are_written_together(tiny_bert: Path) -> None
     encoder = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32", batch_tokens=8), shelf)
     encoder.encode(TEXTS)
     assert shelf.writes == 1 and len(shelf.items) == 4
+
+
+class Gated:
+    """An encoder of letters counted, which waits for a gate before each call, or fails where texts are `bad`."""
+
+    name, dimensions = "gated", 2
+
+    def __init__(self, bad: str = "") -> None:
+        self.gate, self.begun = Event(), Event()
+        self.calls: list[list[str]] = []
+        self.bad = bad
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        self.calls.append(list(texts))
+        self.begun.set()
+        assert self.gate.wait(20)
+        if self.bad in texts:
+            raise InputError("cannot be read")
+        return np.array([[len(text), 1.0] for text in texts], dtype=np.float32)
+
+
+def threads_ahead() -> int:
+    return sum(each.name == "rrm prefetch" for each in threading.enumerate())
+
+
+def test_what_is_encoded_ahead_is_waited_for_and_encoded_once_in_portions_of_its_own() -> None:
+    inner, shelf = Gated(), Shelf()
+    encoder = CachedEncoder(inner, shelf, portion=2)
+    encoder.prefetch(["c", "aa", "c", "bbb", "dddd", "e"])
+    encoder.prefetch(["aa", "e"])
+    with ThreadPoolExecutor(2) as threads:
+        asked = [threads.submit(encoder.encode, texts) for texts in (["bbb", "own"], ["own", "e"])]
+        assert inner.begun.wait(20)
+        inner.gate.set()
+        assert [each.result(20)[:, 0].tolist() for each in asked] == [[3, 3], [3, 1]]
+    encoder.stop_prefetch()
+    assert sorted(inner.calls) == [["bbb", "dddd"], ["c", "aa"], ["e"], ["own"]]
+    assert len(shelf.items) == 6 and threads_ahead() == 0
+
+
+def test_vectors_encoded_ahead_are_those_that_would_have_been(tiny_bert: Path) -> None:
+    texts = [f"the cat sat {'on a mat . ' * number}" for number in range(20)]
+    expected = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32")).encode(texts)
+    ahead = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32"), portion=3)
+    ahead.prefetch(texts[:15])
+    assert np.array_equal(ahead.encode(texts), expected)
+    ahead.stop_prefetch()
+    assert isinstance(ahead.inner, FrozenEncoder)
+    assert ahead.tokens_encoded == sum(map(len, ahead.inner.tokenizer.encode_batch(texts)))
+
+
+def test_an_error_met_ahead_is_raised_where_its_texts_are_asked_for_until_nothing_is_wanted_ahead() -> None:
+    inner = Gated(bad="b")
+    inner.gate.set()
+    encoder = CachedEncoder(inner, portion=2)
+    encoder.prefetch(["a", "b", "c", "d"])
+    assert encoder.encode(["c"]).shape == (1, 2)
+    for _ in range(2):
+        with pytest.raises(InputError, match="cannot be read"):
+            encoder.encode(["a", "c"])
+    encoder.stop_prefetch()
+    assert encoder.encode(["a"]).shape == (1, 2) and inner.calls[-1] == ["a"], "it is tried again"
+    with pytest.raises(InputError, match="cannot be read"):
+        encoder.encode(["b"])
+
+
+def test_what_is_no_longer_wanted_ahead_is_left_and_who_waits_for_it_encodes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inner, shelf = Gated(), Shelf()
+    encoder = CachedEncoder(inner, shelf, portion=1)
+    encoder.prefetch(["a", "b"])
+    assert inner.begun.wait(20)
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(encoder.encode, ["b"])
+        monkeypatch.setattr("rrm.backbone.encoder.STOP_SECONDS", 0.01)
+        encoder.stop_prefetch()
+        assert not shelf.items
+        inner.gate.set()
+        assert asked.result(20).tolist() == [[1, 1]]
+    until = time.monotonic() + 20
+    while threads_ahead():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert inner.calls == [["a"], ["b"]] and len(shelf.items) == 1, "of the portion at hand nothing is kept"
+
+
+def test_what_several_threads_ask_for_at_once_is_encoded_once() -> None:
+    inner = Gated()
+    encoder = CachedEncoder(inner)
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(encoder.encode, ["a", "bb"]) for _ in range(4)]
+        assert inner.begun.wait(20)
+        inner.gate.set()
+        assert all(each.result(20).tolist() == [[1, 1], [2, 1]] for each in asked)
+    assert inner.calls == [["a", "bb"]]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
