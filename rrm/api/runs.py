@@ -200,6 +200,7 @@ class OpenRun:
             self.store.settle(SOURCES, self._roles())
             if (ended := self._ended(plan)) is not None:
                 return ended
+            self.parts.require_device()
             with closing(self.engine()) as engine:
                 remember_settings(self.store, self.parts.run)
                 outcome, flat = await self.outcome(plan, engine)
@@ -348,7 +349,7 @@ def recursion_of(parts: Parts, earlier: Earlier = NOTHING) -> Recursion:
         stale_weight=run.reward.stale_weight,
         composer_learns=parts.learns_composer,
         reads_back=not parts.learns_composer and parts.composer.reads_back,
-        checker=None if parts.learns_composer or not parts.composer.checks_claims else parts.claim_learner.name,
+        checker=None if parts.learns_composer or not parts.composer.checks_claims else parts.claim_learner_name,
         growth=GrowthBudget(**asdict(run.growth)) if parts.grows else None,
         select=selecting,
         improve=improving,

@@ -358,6 +358,12 @@ class Parts:
             self.store.settle(PRECISION, precision_name(autocast))
         return precision_name(autocast)
 
+    def require_device(self) -> None:
+        """Raise InputError where there is no device as the settings name it, which a run that goes on may change."""
+        from rrm.backbone.load import resolve
+
+        resolve(self.run.reward.device, self._dtype())
+
     @cached_property
     def aligner(self) -> Aligner:
         """Who finds what claims rest on, by MiniLM's vectors: in the cache, if the reward models read with it."""
@@ -372,6 +378,15 @@ class Parts:
         from rrm.reward.claimwise import Claimwise
 
         return Claimwise(device=self.run.reward.device, dtype=self._dtype(), cache=self.cache)
+
+    @property
+    def claim_learner_name(self) -> str:
+        """The name of `claim_learner`, told without torch, whose import takes seconds."""
+        from rrm.backbone.encoder import FrozenEncoder
+        from rrm.reward.claim_config import ClaimwiseConfig, claimwise_name
+
+        encoder = FrozenEncoder(device=self.run.reward.device, dtype=self._dtype())
+        return claimwise_name(encoder.name, ClaimwiseConfig())
 
     @cached_property
     def _compose(self) -> Composer | ComposerLearner:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from functools import cached_property
 from hashlib import blake2b
 from itertools import repeat
 from queue import SimpleQueue
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rrm.backbone.load import Backbone, find_checkpoint, load_backbone, precision_name, resolve
+from rrm.backbone.load import PRECISIONS, Backbone, find_checkpoint, load_backbone, precision_name, resolve
 from rrm.backbone.tokens import HuggingFaceTokenizer
 from rrm.core.errors import InputError
 from rrm.core.protocols import Cache, Encoder
@@ -24,7 +25,8 @@ Progress = Callable[[int, int], None]
 class FrozenEncoder:
     """A Hugging Face backbone whose last hidden states are averaged over a text's tokens.
 
-    Weights load on first use. A text is padded to a length that follows from its own alone (the
+    Weights load on first use, and where `dtype` names a precision a `device` that is not there is found out then, too:
+    torch takes seconds to import. A text is padded to a length that follows from its own alone (the
     next multiple of four) and batched with texts of that length: a masked place adds nothing to an
     attention's sum, but how many there are decides how the sum is blocked, and so its last bit. So
     a text's vector does not depend on what else is encoded with it, and a resumed run reads what
@@ -45,14 +47,12 @@ class FrozenEncoder:
         if batch_tokens is not None and batch_tokens < 1:
             raise InputError(f"batch_tokens is at least 1, got {batch_tokens}")
         self._checkpoint = find_checkpoint(name)
-        self._device, autocast = resolve(device, dtype)
-        self._dtype = dtype
-        # Small batches stay in a CPU's cache: 1,024 tokens were a tenth faster than 4,096 or more.
-        self._batch_tokens = batch_tokens or (1024 if self._device.startswith("cpu") else 32_768)
+        self._asked_device, self._dtype = device, dtype
+        self._asked_tokens = batch_tokens
         self._progress = progress
         self._loaded: Backbone | None = None
         self._turn = Lock()
-        self.precision = precision_name(autocast)
+        self.precision = dtype if dtype in PRECISIONS else precision_name(self._resolved[1])
         self.name = f"{name}#{self._checkpoint.digest}:{self.precision}"
         self.dimensions = self._checkpoint.dimensions
         self.tokens_encoded = 0
@@ -68,7 +68,17 @@ class FrozenEncoder:
     @property
     def batch_tokens(self) -> int:
         """About as many tokens are encoded at once."""
-        return self._batch_tokens
+        # Small batches stay in a CPU's cache: 1,024 tokens were a tenth faster than 4,096 or more.
+        return self._asked_tokens or (1024 if self._device.startswith("cpu") else 32_768)
+
+    @cached_property
+    def _resolved(self) -> tuple[str, bool]:
+        """The device, and whether it computes in bfloat16: not looked for at once, which takes torch's import."""
+        return resolve(self._asked_device, self._dtype)
+
+    @property
+    def _device(self) -> str:
+        return self._resolved[0]
 
     @property
     def tokenizer(self) -> HuggingFaceTokenizer:
@@ -110,7 +120,7 @@ class FrozenEncoder:
         for piece in pieces:
             of_length[self._padded(len(piece[1]))].append(piece)
         for length, alike in sorted(of_length.items()):
-            size = max(1, self._batch_tokens // length)
+            size = max(1, self.batch_tokens // length)
             yield from (alike[start : start + size] for start in range(0, len(alike), size))
 
     def _token_sums(self, batch: list[list[int]]) -> np.ndarray:
@@ -152,8 +162,8 @@ class CachedEncoder:
     between leaves none of them, and the next one encodes the same batches again. Where there is a cache, those in
     memory are let go once they take `most_bytes`, and what is asked for again is read from it.
 
-    Any thread may ask, and none encodes what another one is at. What will be asked for can be encoded ahead, `portion`
-    texts at a time: which texts are encoded together follows from what was asked for, and not from who came first.
+    Any thread may ask, and none encodes what another one is at. What will be asked for can be encoded ahead: which
+    texts are encoded together follows from what was asked for, and not from who came first.
     """
 
     def __init__(
@@ -162,13 +172,11 @@ class CachedEncoder:
         cache: Cache | None = None,
         table: str = "embeddings",
         most_bytes: int = MOST_BYTES,
-        portion: int = 1024,
     ) -> None:
         self._encoder = encoder
         self._cache = cache
         self._table = table
         self._most_bytes = most_bytes
-        self._portion = portion
         self._coming: dict[str, _Portion] = {}  # by text, those that somebody encodes
         self._ahead: _Ahead | None = None
         self.name = encoder.name
@@ -193,8 +201,8 @@ class CachedEncoder:
             self._provide(texts)
         return found
 
-    def prefetch(self, texts: Iterable[str]) -> None:
-        """Begin to encode texts in a thread, in this order; who asks for one of them meanwhile waits for its portion.
+    def prefetch(self, texts: Iterable[str], portion: int = 1024) -> None:
+        """Begin to encode texts in a thread, so many at a time in this order; who asks for one waits for its portion.
 
         An error is raised where a text of the portion that it met is asked for, until `stop_prefetch`.
         """
@@ -202,8 +210,8 @@ class CachedEncoder:
             wanted = [text for text in dict.fromkeys(texts) if text not in self._rows and text not in self._coming]
             if wanted:
                 self._ahead = self._ahead or _Ahead(self._make_ahead)
-                for start in range(0, len(wanted), self._portion):
-                    self._ahead.add(self._announce(wanted[start : start + self._portion]))
+                for start in range(0, len(wanted), portion):
+                    self._ahead.add(self._announce(wanted[start : start + portion]))
 
     def stop_prefetch(self) -> None:
         """Encode nothing more ahead, and keep nothing of the portion that is at hand; waits for its end, within limits.

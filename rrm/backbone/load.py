@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from rrm.backbone.offline import OFFLINE, is_offline
 from rrm.backbone.tokens import HuggingFaceTokenizer, load_tokenizer
 from rrm.core.errors import InputError
 
-DTYPES = ("auto", "float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16")
+DTYPES = ("auto", *PRECISIONS)
 _FILES = ["*.safetensors", "*.json", "*.txt", "*.model"]
 
 
@@ -30,17 +31,27 @@ class Checkpoint:
 
     @cached_property
     def digest(self) -> str:
-        """All weights are read for it, so it is worked out when it is first asked for."""
-        digest = blake2b(digest_size=8)
-        for file in [self.folder / "config.json", *sorted(self.folder.glob("*.safetensors"))]:
-            with file.open("rb") as opened:
-                digest.update(file_digest(opened, "sha256").digest())
-        return digest.hexdigest()
+        """All weights are read for it, so it is worked out when it is first asked for, and once for the same files."""
+        files = [self.folder / "config.json", *sorted(self.folder.glob("*.safetensors"))]
+        states = [file.stat() for file in files]
+        return _digest(
+            tuple((file, state.st_size, state.st_mtime_ns) for file, state in zip(files, states, strict=True))
+        )
 
     @property
     def tokenizer(self) -> HuggingFaceTokenizer:
         """The checkpoint's fast tokenizer; loading it again costs nothing."""
         return load_tokenizer(self.name if is_offline(self.name) else str(self.folder))
+
+
+@lru_cache(maxsize=8)
+def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Return the digest of files, each with its size and time: with others they are read again."""
+    digest = blake2b(digest_size=8)
+    for file, _, _ in files:
+        with file.open("rb") as opened:
+            digest.update(file_digest(opened, "sha256").digest())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from torch.nn.functional import softplus
 
 from rrm.backbone.encoder import CachedEncoder, FrozenEncoder
 from rrm.core.errors import InputError
-from rrm.core.ids import content_id, generator
+from rrm.core.ids import generator
 from rrm.core.place import Place
 from rrm.core.protocols import Cache, ClaimScores, Encoder, RewardModel, Start, Tokenizer, Workspace
 from rrm.core.roles import R, Ratings, for_fitting
@@ -43,12 +43,13 @@ from rrm.core.values import OVERALL, Comparison, Group, Prediction, Rated, Score
 from rrm.feedback.table import FeedbackTable, tabulate
 from rrm.files import digest_of, durable
 from rrm.reward.calibrate import HeldLogits
+from rrm.reward.claim_config import FORMAT, claimwise_name
+from rrm.reward.claim_config import ClaimwiseConfig as ClaimwiseConfig
 from rrm.reward.claim_reading import DEFICITS, Beside, form, read_claims
 from rrm.reward.disperse import PRIOR, Dispersion, disperse, effects, spread
 from rrm.reward.fit import balanced_folds
 from rrm.reward.model import SEEN_BY_ALL, nothing_to_fit, preferred
 
-FORMAT = 3
 LAPSE = 0.05
 """The share of answers that are taken for drawn blindly."""
 FEWEST = 4
@@ -71,28 +72,6 @@ _SCALARS = {
 _BIAS, _UNGROUNDED = 3.0, 4.0
 STACK, STACK_SD = (0.0, 0.7, 0.3), 0.3
 """What the root's logit is made of beforehand: an intercept, and weights of this model's and of the level's."""
-
-
-@dataclass(frozen=True)
-class ClaimwiseConfig:
-    """How it is fitted: `members` on bootstraps of sources, each without one of `folds`.
-
-    `deficit_sd` and `worth_sd` are the standard deviations of the priors on the weights of deficits and of the
-    `components` principal directions of units' vectors; at most `ratings` of each level are fitted on, drawn evenly.
-    """
-
-    members: int = 24
-    folds: int = 4
-    components: int = 24
-    deficit_sd: float = 3.0
-    worth_sd: float = 0.5
-    ratings: int = 3000
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.folds <= self.members or self.components < 0 or self.ratings < 1:
-            raise InputError("1 <= folds <= members, components at least 0 and ratings at least 1 are needed")
-        if not min(self.deficit_sd, self.worth_sd) > 0:
-            raise InputError("deficit_sd and worth_sd are above 0")
 
 
 class Claimwise:
@@ -120,7 +99,7 @@ class Claimwise:
     @property
     def name(self) -> str:
         """Covers the encoder, with the precision of its vectors, and every setting of the fit."""
-        return content_id("claimwise", FORMAT, self.encoder.name, asdict(self.config))
+        return claimwise_name(self.encoder.name, self.config)
 
     def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> "ClaimModel":
         """Return the model fitted to comparisons and labels, those of other levels among them.

@@ -6,15 +6,15 @@ reliabilities, with the prior over raters.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from rrm.feedback.scales import RaterParameters
 from rrm.feedback.table import FeedbackTable
-from rrm.reward.heads import curvatures, fit_heads
-from rrm.reward.marginal import more_probable
+
+if TYPE_CHECKING:
+    from rrm.feedback.scales import RaterParameters
 
 USUAL, SPREAD = 50.0, 1.5
 """The precision where ratings say nothing of it, and the standard deviation of its logarithm beforehand."""
@@ -41,7 +41,7 @@ class Evidence(NamedTuple):
     """
 
     shrinkages: list[Shrinkage]
-    raters: RaterParameters | None
+    raters: "RaterParameters | None"
 
 
 def evidence(
@@ -61,6 +61,9 @@ def evidence(
     found again under each precision, and the raters, that came of it; the fixed point is near after three rounds. A
     `fixed` precision is kept as it is.
     """
+    from rrm.reward.heads import curvatures, fit_heads  # with torch, whose import takes seconds
+    from rrm.reward.marginal import more_probable
+
     precision = np.full(len(weights), fixed or USUAL)
     own = np.zeros(len(weights))
     raters: RaterParameters | None = None

@@ -153,9 +153,9 @@ class FeatureReader:
                 self._rows[view_id, text] = (features.numbers[row], features.contents[row])
         return [self._gather(group) for group in groups]
 
-    def prefetch(self, passages: Sequence[str]) -> None:
+    def prefetch(self, passages: Sequence[str], portion: int) -> None:
         """Begin to encode the units of passages that views are going to show, as `CachedEncoder.prefetch` does."""
-        self.encoder.prefetch(unit for text in passages for unit in self._units(text))
+        self.encoder.prefetch((unit for text in passages for unit in self._units(text)), portion)
 
     def _gather(self, group: Group) -> Features:
         rows = [self._rows[group.view.id, text] for text in group.outputs]

@@ -21,7 +21,6 @@ from rrm.reward.calibrate import IDENTITY, HeldLogits, cross_calibrate
 from rrm.reward.disperse import LEAVES, Dispersion, cross_disperse, upward
 from rrm.reward.evidence import Evidence, Shrinkage, averaged, evidence
 from rrm.reward.features import FeatureReader, Features
-from rrm.reward.heads import fit_heads
 from rrm.reward.model import SEEN_BY_ALL, LevelModel, nothing_to_fit, settings_of
 from rrm.reward.trunk import fit_trunk
 
@@ -92,6 +91,8 @@ def fit(
 
     Raises InputError without a single usable rating, or for answers that do not fit their requests.
     """
+    from rrm.reward.heads import fit_heads  # with torch, whose import takes seconds
+
     place = place or Place()
     lower = None if config.separate else init
     reader = _reader(encoder, lower)

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,13 +19,14 @@ from rrm.core.machine import MachineTime, ReadingLoad
 from rrm.core.place import Place
 from rrm.core.protocols import Cache, RewardModel, Start, Workspace
 from rrm.core.roles import R, Ratings, for_fitting
-from rrm.reward.belief import HeadsBelief, Layer, believe
 from rrm.reward.calibrate import Calibration
 from rrm.reward.disperse import Dispersion
 from rrm.reward.features import FeatureReader
 from rrm.reward.fit import FitConfig, fit
 from rrm.reward.model import LevelModel
-from rrm.reward.open import kind_of
+
+if TYPE_CHECKING:
+    from rrm.reward.belief import HeadsBelief, Layer
 
 
 @plain_arguments
@@ -52,8 +54,11 @@ class Frozen:
     @cached_property
     def reader(self) -> FeatureReader:
         """The features of groups; it remembers the vectors of the texts that it has read."""
-        encoder = FrozenEncoder(self.backbone, device=self.device, dtype=self.dtype, progress=_tell)
-        return FeatureReader(CachedEncoder(encoder, self._cache, portion=encoder.batch_tokens))
+        return FeatureReader(CachedEncoder(self._encoder, self._cache))
+
+    @cached_property
+    def _encoder(self) -> FrozenEncoder:
+        return FrozenEncoder(self.backbone, device=self.device, dtype=self.dtype, progress=_tell)
 
     @property
     def name(self) -> str:
@@ -77,8 +82,10 @@ class Frozen:
         finally:
             _PROGRESS.reset(progress)
 
-    def believe(self, models: Sequence[RewardModel], ratings: Sequence[Ratings[R]]) -> HeadsBelief:
+    def believe(self, models: Sequence[RewardModel], ratings: Sequence[Ratings[R]]) -> "HeadsBelief":
         """Return the belief of `rrm.reward.belief.believe`: implements `rrm.core.asking.BelievingLearner`."""
+        from rrm.reward.belief import believe  # with torch, whose import takes seconds
+
         layers = [self._layer(each) for each in map(_own, models) if each is not None]
         return believe(layers, [for_fitting(each).rows for each in ratings], self.config.reliability)
 
@@ -93,7 +100,9 @@ class Frozen:
             return "its levels are fitted apart, each with a trunk of its own: leave out `separate`"
         return None
 
-    def _layer(self, model: LevelModel) -> Layer:
+    def _layer(self, model: LevelModel) -> "Layer":
+        from rrm.reward.belief import Layer
+
         drawn = model.shrinkage
         return Layer(
             level=model.place.level,
@@ -122,7 +131,7 @@ class Frozen:
 
     def prefetch(self, passages: Sequence[str]) -> None:
         """Begin to encode the sentences of passages; implements `rrm.core.protocols.Prefetching`."""
-        self.reader.prefetch(passages)
+        self.reader.prefetch(passages, self._encoder.batch_tokens)
 
     def stop_prefetch(self) -> None:
         self.reader.encoder.stop_prefetch()
@@ -138,16 +147,22 @@ def _config(settings: dict[str, float]) -> FitConfig:
 
 def _refuse_unfit(backbone: str) -> None:
     """Raise InputError for what is no sentence encoder."""
-    kind = kind_of(Path(backbone).expanduser())
-    if kind in ("frozen", "joint", "independent", "adapted"):
-        raise InputError(
-            f"[reward] backbone {backbone!r} is a trained reward model, whose heads would be dropped: name the encoder"
-            " that it was made from; `rrm score --model` uses the trained model itself"
-        )
+    if (folder := Path(backbone).expanduser()).is_dir():
+        _refuse_trained(backbone, folder)
     if is_decoder(find_checkpoint(backbone)):
         raise InputError(
             f"[reward] backbone {backbone!r} is a causal language model, which makes poor sentence vectors: name an"
             " encoder such as minilm; the plugin rrm.reward.joint:Joint fine-tunes a causal one"
+        )
+
+
+def _refuse_trained(backbone: str, folder: Path) -> None:
+    from rrm.reward.open import kind_of  # with all kinds of models and torch, whose import takes seconds
+
+    if kind_of(folder) in ("frozen", "joint", "independent", "adapted"):
+        raise InputError(
+            f"[reward] backbone {backbone!r} is a trained reward model, whose heads would be dropped: name the encoder"
+            " that it was made from; `rrm score --model` uses the trained model itself"
         )
 
 

@@ -90,3 +90,15 @@ def test_another_precision_than_that_on_record_is_refused_in_a_sentence(
     same = deepcopy(table)
     same["reward"]["dtype"] = "bfloat16"  # what `auto` came to, by its name
     begin(same, tmp_path / "run", monkeypatch)
+
+
+def test_a_run_that_goes_on_with_a_device_that_is_not_there_is_refused_before_anything_is_done(
+    table: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(table, tmp_path / "run", monkeypatch)
+    elsewhere = deepcopy(table)
+    elsewhere["reward"]["device"] = "cuda:99"
+    stages: list[Any] = []
+    with pytest.raises(InputError, match="no device 'cuda:99' here"):
+        rrm.run(rrm.run_file(elsewhere), tmp_path / "run", quiet=True, on_event=stages.append)
+    assert not stages

@@ -1,6 +1,8 @@
 """A run that ended and is given again stands as it is, and goes on where anything may have changed."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -160,3 +162,26 @@ def test_a_run_of_its_folder_s_name_stands(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     given_again(Path("toys"))
     assert not given_again(Path("toys"))[1]
+
+
+NAMED = """
+import sys
+from pathlib import Path
+from rrm.api.runfile import run_file
+from rrm.api.runs import recursion_of
+from rrm.api.wiring import PRECISION, Parts
+from rrm.store import open_store
+from tests.scenarios import SMALL
+with open_store(Path(sys.argv[1])) as store:
+    store.settle(PRECISION, "float32")
+    parts = Parts(run_file(SMALL), store)
+    recursion_of(parts)
+    print("torch" in sys.modules)
+    print(parts.claim_learner_name == parts.claim_learner.name)
+"""
+
+
+def test_whether_a_run_ended_is_told_without_torch(tmp_path: Path) -> None:
+    """Its import takes longer than all the rest."""
+    done = subprocess.run([sys.executable, "-c", NAMED, tmp_path], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["False", "True"], done.stderr

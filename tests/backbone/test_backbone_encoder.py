@@ -227,9 +227,9 @@ def threads_ahead() -> int:
 
 def test_what_is_encoded_ahead_is_waited_for_and_encoded_once_in_portions_of_its_own() -> None:
     inner, shelf = Gated(), Shelf()
-    encoder = CachedEncoder(inner, shelf, portion=2)
-    encoder.prefetch(["c", "aa", "c", "bbb", "dddd", "e"])
-    encoder.prefetch(["aa", "e"])
+    encoder = CachedEncoder(inner, shelf)
+    encoder.prefetch(["c", "aa", "c", "bbb", "dddd", "e"], 2)
+    encoder.prefetch(["aa", "e"], 2)
     with ThreadPoolExecutor(2) as threads:
         asked = [threads.submit(encoder.encode, texts) for texts in (["bbb", "own"], ["own", "e"])]
         assert inner.begun.wait(20)
@@ -243,8 +243,8 @@ def test_what_is_encoded_ahead_is_waited_for_and_encoded_once_in_portions_of_its
 def test_vectors_encoded_ahead_are_those_that_would_have_been(tiny_bert: Path) -> None:
     texts = [f"the cat sat {'on a mat . ' * number}" for number in range(20)]
     expected = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32")).encode(texts)
-    ahead = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32"), portion=3)
-    ahead.prefetch(texts[:15])
+    ahead = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32"))
+    ahead.prefetch(texts[:15], 3)
     assert np.array_equal(ahead.encode(texts), expected)
     ahead.stop_prefetch()
     assert isinstance(ahead.inner, FrozenEncoder)
@@ -254,8 +254,8 @@ def test_vectors_encoded_ahead_are_those_that_would_have_been(tiny_bert: Path) -
 def test_an_error_met_ahead_is_raised_where_its_texts_are_asked_for_until_nothing_is_wanted_ahead() -> None:
     inner = Gated(bad="b")
     inner.gate.set()
-    encoder = CachedEncoder(inner, portion=2)
-    encoder.prefetch(["a", "b", "c", "d"])
+    encoder = CachedEncoder(inner)
+    encoder.prefetch(["a", "b", "c", "d"], 2)
     assert encoder.encode(["c"]).shape == (1, 2)
     for _ in range(2):
         with pytest.raises(InputError, match="cannot be read"):
@@ -270,8 +270,8 @@ def test_what_is_no_longer_wanted_ahead_is_left_and_who_waits_for_it_encodes_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     inner, shelf = Gated(), Shelf()
-    encoder = CachedEncoder(inner, shelf, portion=1)
-    encoder.prefetch(["a", "b"])
+    encoder = CachedEncoder(inner, shelf)
+    encoder.prefetch(["a", "b"], 1)
     assert inner.begun.wait(20)
     with ThreadPoolExecutor(1) as threads:
         asked = threads.submit(encoder.encode, ["b"])
