@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextvars import ContextVar
 from functools import cached_property
 from hashlib import blake2b
 from itertools import repeat
@@ -95,6 +96,7 @@ class FrozenEncoder:
         total = sum(len(piece) for _, piece in pieces)
         done = 0
         for batch in self._batches(pieces):
+            _require_wanted()
             rows = [row for row, _ in batch]
             np.add.at(sums, rows, self._token_sums([piece for _, piece in batch]))
             done += sum(len(piece) for _, piece in batch)
@@ -144,7 +146,20 @@ class FrozenEncoder:
 MOST_BYTES = 256 * 2**20
 """As much as vectors in memory take that are in a cache, too: of MiniLM's those of 350,000 sentences."""
 STOP_SECONDS = 10.0
-"""So long it is waited for the portion that a thread encodes ahead when that is no longer wanted."""
+"""So long it is waited for the batch that a thread encodes ahead when that is no longer wanted."""
+
+
+_WANTED: "ContextVar[Callable[[], bool]]" = ContextVar("wanted", default=lambda: True)
+"""Whether what this thread encodes is wanted; what is encoded ahead no longer is, once that is stopped."""
+
+
+class _Unwanted(Exception):
+    """What was being encoded ahead is no longer wanted."""
+
+
+def _require_wanted() -> None:
+    if not _WANTED.get()():
+        raise _Unwanted
 
 
 class _Portion(NamedTuple):
@@ -269,24 +284,25 @@ class CachedEncoder:
             rows = np.fromiter(map(self._rows.get, texts, repeat(-1)), dtype=np.int64, count=len(texts))
             return self._vectors[rows].astype(np.float32) if (rows >= 0).all() else None
 
-    def _make_ahead(self, portion: _Portion, wanted: Callable[[], bool]) -> None:
+    def _make_ahead(self, portion: _Portion) -> None:
         """Encode a portion, and tell those who wait for it; where that failed it stays announced."""
         try:
             self._trim()
-            self._make(portion.texts, wanted)
+            self._make(portion.texts)
+        except _Unwanted:
+            self._end(portion)
         except BaseException as error:
             portion.ended.set_exception(error)
         else:
             self._end(portion)
 
-    def _make(self, texts: list[str], wanted: Callable[[], bool] = lambda: True) -> None:
-        """Take vectors into memory, those that are in no cache encoded; none of these once it is not `wanted`."""
+    def _make(self, texts: list[str]) -> None:
+        """Take vectors into memory, those that are in no cache encoded."""
         recalled = self._recall(texts)
         fresh = [text for text in texts if text not in recalled]  # in memory or not: another thread may let them go
         if fresh:
             halves = np.asarray(self._encoder.encode(fresh), dtype=np.float16)
-            if not wanted():
-                return
+            _require_wanted()
             if self._cache is not None:
                 self._cache.put_many(
                     self._table, {self._key(text): half.tobytes() for text, half in zip(fresh, halves, strict=True)}
@@ -324,7 +340,7 @@ class CachedEncoder:
 class _Ahead:
     """A thread that encodes portions one after another until it is stopped: a daemon, for which no process waits."""
 
-    def __init__(self, make: Callable[[_Portion, Callable[[], bool]], None]) -> None:
+    def __init__(self, make: Callable[[_Portion], None]) -> None:
         self._make = make
         self.portions: list[_Portion] = []
         self._waiting: SimpleQueue[_Portion | None] = SimpleQueue()
@@ -342,8 +358,9 @@ class _Ahead:
         self._thread.join(STOP_SECONDS)
 
     def _run(self) -> None:
+        _WANTED.set(self._wanted)
         while (portion := self._waiting.get()) is not None and self._wanted():
-            self._make(portion, self._wanted)
+            self._make(portion)
 
     def _wanted(self) -> bool:
         return not self._stopped.is_set()

@@ -287,6 +287,29 @@ def test_what_is_no_longer_wanted_ahead_is_left_and_who_waits_for_it_encodes_it(
     assert inner.calls == [["a"], ["b"]] and len(shelf.items) == 1, "of the portion at hand nothing is kept"
 
 
+def test_a_thread_that_encodes_ahead_ends_with_the_batch_at_hand(
+    tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[int] = []
+    begun, gate = Event(), Event()
+    token_sums = FrozenEncoder._token_sums
+
+    def gated(self: FrozenEncoder, batch: list[list[int]]) -> np.ndarray:
+        batches.append(len(batch))
+        begun.set()
+        assert gate.wait(20)
+        return token_sums(self, batch)
+
+    monkeypatch.setattr(FrozenEncoder, "_token_sums", gated)
+    shelf = Shelf()
+    encoder = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32", batch_tokens=8), shelf)
+    encoder.prefetch([f"the cat sat {'on a mat . ' * number}" for number in range(9)])
+    assert begun.wait(20)
+    threading.Timer(0.1, gate.set).start()
+    encoder.stop_prefetch()
+    assert len(batches) == 1 and not shelf.items and not threads_ahead()
+
+
 def test_what_several_threads_ask_for_at_once_is_encoded_once() -> None:
     inner = Gated()
     encoder = CachedEncoder(inner)
