@@ -79,7 +79,7 @@ def settings(world: str, words: int, seed: int, size: Size, minutes: float | Non
     return replace(
         run,
         name=f"carry-{world}-{words}-{seed}",
-        rounds=1, select=None, improve=None, flat=True,
+        rounds=1, select=None, improve=None, flat=True, previous_context="all",
         train=replace(run.train, arguments=train, trees=size.train_trees),
         target=replace(run.target, arguments=target, trees=size.trees),
         compose=Part("rrm.compose.composers:Informed"),

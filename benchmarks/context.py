@@ -1,5 +1,7 @@
 """Does previous context earn the minutes that raters read it in? The same budgets with it and without it.
 
+The policy reads it in both cases, and outputs are the same.
+
 Worlds and sizes are as in `benchmarks.carry`, seeds are others, and the flat baseline is left out. Under a budget
 whatever is read beside a node's own passages is paid for by questions that are not put. Gold is exact and is known to
 the evaluation alone; intervals of 95 % resample targets, and the difference is paired.
@@ -40,9 +42,9 @@ class Told(NamedTuple):
 def measured(world: str, words: int, seed: int, size: Size, minutes: float | None, context: bool) -> Told:
     """Carry a run out in a folder that is left behind by nobody."""
     run = settings(world, words, seed, size, minutes)
-    trees = replace(run.decomposer, arguments={**run.decomposer.arguments, "context": context})
+    run = replace(run, previous_context="all" if context else "policy", flat=False)
     with tempfile.TemporaryDirectory() as folder:
-        return told(rrm.run(replace(run, decomposer=trees, flat=False), Path(folder), quiet=True))
+        return told(rrm.run(run, Path(folder), quiet=True))
 
 
 def told(report: Report) -> Told:

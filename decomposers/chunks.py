@@ -44,7 +44,7 @@ class Chunks:
     `tolerance` of an even cut, in leaf lengths, and the largest leaf is at most 1.25 times the
     smallest, except that a source's skipped spans always end a leaf. Within these limits cuts
     prefer the source's breaks, then paragraphs, sentences, white space, and the seed decides
-    between equals. What an output may read of earlier siblings is what `context_window` leaves
+    between equals. What a policy may read of earlier siblings is what `context_window` leaves
     beside input and output; `context = False` leaves out the edges to earlier siblings.
     """
 

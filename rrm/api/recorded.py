@@ -157,13 +157,16 @@ def seen_in_training(record: SqlStore, trees: Trees, level: int | None = None) -
     outputs: dict[str, list[Output]] = {}
     for output in record.load_where(Output, "node", list(requests)):
         outputs.setdefault(output.node, []).append(output)
+    before = sorted({id_ for here in outputs.values() for id_ in here[-1].context})
+    texts = {output.id: output.text for output in record.load_where(Output, "id", before)}
     found = []
     for node, request in sorted(requests.items()):
         tree = trees.of_node[node]
         here = tuple(outputs.get(node, ()))
         if tree.role == "train" and here:
-            made = here[-1]
-            shown = PromptContext(node, tree.graph.task(node), request.view, made.inputs, made.context, request.place)
+            made, task = here[-1], tree.graph.task(node)
+            earlier = "" if request.view.context else "\n\n".join(texts[id_] for id_ in made.context)
+            shown = PromptContext(node, task, request.view, made.inputs, made.context, request.place, earlier)
             found.append(Seen(tree.source.id, shown, here))
     return found
 

@@ -312,13 +312,17 @@ class Limits:
 @with_config(extra="forbid")
 @dataclass(frozen=True)
 class RunFile:
-    """A run, as its file says it; `folder` is where that file lies, None where there is none."""
+    """A run, as its file says it; `folder` is where that file lies, None where there is none.
+
+    `previous_context` says who reads what was said of earlier parts: the policy alone, or raters and models, too.
+    """
 
     target: Targets
     decomposer: Part
     policy: PolicyPart
     name: StrictStr = "run"
     seed: StrictInt = 0
+    previous_context: Literal["policy", "all"] = "policy"
     train: Sources | None = None
     rater: RaterPart | None = None
     recorded: tuple[Recorded, ...] = ()

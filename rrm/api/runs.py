@@ -327,6 +327,7 @@ def recursion_of(parts: Parts, earlier: Earlier = NOTHING) -> Recursion:
         composer=parts.composer_name,
         aligner=parts.aligner.name,
         count=parts.tokenizer.count,
+        shows_earlier=run.previous_context == "all",
         seed=run.seed,
         rounds=parts.rounds,
         outputs=run.policy.outputs,

@@ -1,7 +1,8 @@
 """What the parts of a run ask of each other; anything with these methods can take the part's place."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -184,8 +185,8 @@ class Workspace:
 class PromptContext:
     """What a policy's outputs are conditioned on: a node's task, and the view that a rater would see.
 
-    `inputs` and `context` are the ids of the outputs that the view shows: of the node's parts as passages,
-    and of earlier nodes as previous context.
+    `inputs` and `context` are the ids of the outputs that a policy reads: of the node's parts as passages,
+    and of earlier nodes as previous context. `earlier` are the texts of the latter where raters are not shown them.
     """
 
     node: str
@@ -194,6 +195,12 @@ class PromptContext:
     inputs: tuple[str, ...] = ()
     context: tuple[str, ...] = ()
     place: Place = field(default_factory=Place)
+    earlier: str = ""
+
+    @cached_property
+    def read(self) -> View:
+        """What a policy reads: the view, with the previous context that raters are not shown."""
+        return replace(self.view, context=self.earlier) if self.earlier else self.view
 
 
 @dataclass(frozen=True)

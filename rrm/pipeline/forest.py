@@ -211,8 +211,11 @@ def prompt_context_at(
     state: State,
     earlier: EarlierOutputs = NONE_EARLIER,
     place: Place = Place(),  # noqa: B008
+    shown: bool = False,
 ) -> PromptContext:
     """Return what is worked on and shown at a node, after `earlier` outputs, those of earlier siblings.
+
+    A policy reads these; `shown` says whether raters, and the models that learn from them, do so, too.
 
     A leaf shows its piece of the source, or without one its instruction alone; a node with parts what they say,
     and its own piece where its task `sees_source`; earlier answers that it reads stand as they were when it was
@@ -231,9 +234,10 @@ def prompt_context_at(
             passages.append(Passage(output.text, part, output.id, round(accepted, 2)))
         elif part in state.answers:
             passages.append(Passage(state.answers[part].text, part, state.answers[part].id))
-    view = View(task.instruction, tuple(passages), task.max_tokens, "\n\n".join(earlier.texts))
+    before = "\n\n".join(earlier.texts)
+    view = View(task.instruction, tuple(passages), task.max_tokens, before if shown else "")
     inputs = tuple(passage.output for passage in passages if passage.output is not None)
-    return PromptContext(node, task, view, inputs, earlier.ids, place)
+    return PromptContext(node, task, view, inputs, earlier.ids, place, "" if shown else before)
 
 
 def own_piece(graph: TaskGraph, node: str, source: Source) -> str | None:

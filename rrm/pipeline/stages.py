@@ -393,11 +393,12 @@ def propose(
     n: Callable[[Tree, str], int],
     seed: int,
     count: Callable[[str], int],
+    shown: bool = False,
 ) -> Stage[OutputsJob, Output]:
     """Propose outputs at nodes of a level; `n` says how many, `count` counts tokens.
 
-    A node reads, as previous context, the first outputs of the nodes before it, as many as fit its
-    task's `context_tokens`, the oldest dropped first.
+    A policy reads, as previous context, the first outputs of the nodes before its own, as many as fit its
+    task's `context_tokens`, the oldest dropped first; `shown` says whether raters read them, too.
     """
     name, improved = policy
     trees = {node: tree for tree, node in nodes}
@@ -408,7 +409,7 @@ def propose(
         tree = trees[node]
         earlier = _earlier(next(iter(done.values()), None), longest, count)
         own = earlier.latest(tree.graph.task(node).context_tokens)
-        prompt_context = prompt_context_at(forest, tree, node, state, own, place)
+        prompt_context = prompt_context_at(forest, tree, node, state, own, place, shown)
         ask = ProposeJob(prompt_context, n(tree, node), seed_for(seed, node))
         about = (name, prompt_context.view.id, prompt_context.inputs, prompt_context.context, ask.n, ask.seed)
         job = OutputsJob(ask, improved, earlier)
@@ -713,7 +714,8 @@ def choose(jobs: Mapping[str, ChooseJob], place: Place) -> Stage[ChooseJob, Choi
 
     def make(slot: str, _: Mapping[str, Done[ChooseJob, Choice]]) -> Action[ChooseJob]:
         job = jobs[slot]
-        asked = [[source, ask.prompt_context.view.id, ask.n, ask.seed] for source, ask in job.asks]
+        given = [(source, ask.prompt_context, ask) for source, ask in job.asks]
+        asked = [[source, read.view.id, read.context, ask.n, ask.seed] for source, read, ask in given]
         models = [model.digest for model in job.models]
         before = job.before.policy if job.before else None
         about: tuple[object, ...] = (asked, models, job.policy.policy, before)

@@ -167,6 +167,7 @@ class Recursion:
     composer: str
     aligner: str
     count: Callable[[str], int] = field(repr=False)
+    shows_earlier: bool = False  # whether raters and models read previous context, as policies do
     seed: int = 0
     rounds: tuple[Round, ...] = (Round(),)
     outputs: int = 4
@@ -493,7 +494,9 @@ def _wave(
     wanted = [(_tree(slot, graph), node) for slot, graph in grown.items() for node in graph.wanted(met)]
     forest = Forest(sources, tuple(tree for tree, _ in wanted), frozenset())
     place = Place(run.number, "answer", 0)
-    stage = stages.propose(place, wanted, forest, state, run.policy(0), lambda *_: plan.outputs, plan.seed, plan.count)
+    stage = stages.propose(
+        place, wanted, forest, state, run.policy(0), lambda *_: plan.outputs, plan.seed, plan.count, plan.shows_earlier
+    )
     proposed = yield from carried_out(stage)
     answers = {node: done.values[0] for node, done in proposed.items() if done.values}
     return grown, replace(state, answers={**state.answers, **answers}).failed(proposed)
@@ -515,7 +518,10 @@ def propose(run: Run, place: Place) -> Step[Run]:
     if over := len(visited) - len(nodes):
         some = f"{over} of {len(visited)} nodes are passed over: no round has visited all of their parts yet"
         run = run.noted(f"{place.words(len(plan.rounds) > 1)}: {some}")
-    stage = stages.propose(place, nodes, run.forest, run.state, run.policy(place.level), plan.n, plan.seed, plan.count)
+    policy = run.policy(place.level)
+    stage = stages.propose(
+        place, nodes, run.forest, run.state, policy, plan.n, plan.seed, plan.count, plan.shows_earlier
+    )
     proposed = yield from carried_out(stage)
     return replace(run, state=_with_outputs(run.state, proposed))
 

@@ -164,7 +164,7 @@ class Careless:
         log_prob = 0.0
         rate = self.rates[min(prompt_context.place.level, len(self.rates) - 1)]
         for sentence in (walk.texts[index] for index in selected.chosen):
-            written, here = self._tell(sentence, prompt_context.view, rate, random)
+            written, here = self._tell(sentence, prompt_context.read, rate, random)
             log_prob += here + self._put(told, written, random)
         fitting = self._fitting(told, prompt_context.task.max_tokens)
         return _Told(tuple(fitting), log_prob, len(fitting) == len(told) and fitting[-1:] == told[-1:])

@@ -83,7 +83,7 @@ class Extractive(SentencePolicy):
 
     def walk(self, prompt_context: PromptContext) -> Walk:
         """Return the distribution over selections for a prompt context."""
-        return self.walk_through(self.sentences(prompt_context.view), prompt_context.task.max_tokens)
+        return self.walk_through(self.sentences(prompt_context.read), prompt_context.task.max_tokens)
 
     def walk_through(self, sentences: Sentences, limit: int) -> Walk:
         """Return the distribution over selections of these sentences within a limit of tokens."""

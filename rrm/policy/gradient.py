@@ -156,7 +156,7 @@ def _move(estimate: _Estimate, damping: float, spent: bool) -> np.ndarray:
 
 
 def _situations(seen: Sequence[Seen]) -> list[list[str]]:
-    return [[each.source, each.prompt_context.node, each.prompt_context.view.id] for each in seen]
+    return [[each.source, each.prompt_context.node, each.prompt_context.read.id] for each in seen]
 
 
 def _resumed(file: Path, job: str, steps: int) -> tuple[int, np.ndarray] | None:

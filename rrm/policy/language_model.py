@@ -82,7 +82,7 @@ class LanguageModelPolicy:
 
     def prompt(self, prompt_context: PromptContext, sample: int) -> Prompt:
         """Return what the model is asked; what comes from sources is marked as data."""
-        view, limit = prompt_context.view, prompt_context.task.max_tokens
+        view, limit = prompt_context.read, prompt_context.task.max_tokens
         blocks = [("context", view.context)] if view.context else []
         material = numbered(view) if self.cite else view.text
         mark, shown = delimited([*blocks, ("material", material)])

@@ -152,7 +152,7 @@ def chat_of(prompt_context: PromptContext, note: str = "") -> "Chat":
     """Return what the language model is asked at a node, with a note behind it."""
     from rrm.backbone.generate import Chat
 
-    view = prompt_context.view
+    view = prompt_context.read
     words = max(1, int(prompt_context.task.max_tokens * WORDS_PER_TOKEN))
     before = [_BEFORE.format(context=view.context)] if view.context else []
     asked = _ASKED.format(instruction=view.instruction, words=words)

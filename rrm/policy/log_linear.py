@@ -141,7 +141,7 @@ class LogLinear(SentencePolicy):
 
     def situation(self, prompt_context: PromptContext) -> "Situation":
         """Return what there is to decide for a prompt context, whatever the weights."""
-        sentences, features = _described(self.base, prompt_context.view)
+        sentences, features = _described(self.base, prompt_context.read)
         walk = self.base.walk_through(sentences, prompt_context.task.max_tokens)
         return Situation(walk, features, min(prompt_context.place.level, 1))
 

@@ -235,7 +235,7 @@ class Tuned(ABC):
         return replace(_local(anchor), model=str(folder / MODEL), note=str(state["note"]))
 
     def _asked(self, lesson: Lesson) -> str:
-        seen = [[each.prompt_context.node, each.prompt_context.view.id] for each in lesson.seen]
+        seen = [[each.prompt_context.node, each.prompt_context.read.id] for each in lesson.seen]
         names = lesson.start.name, lesson.anchor.name, lesson.scorer.name
         return content_id("asked", self.name, names, seen, lesson.kl_budget, lesson.seed)
 

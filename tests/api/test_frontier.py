@@ -39,7 +39,7 @@ class Refuses:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("frontier") / "run"
-    rrm.run(rrm.run_file(SMALL), place, quiet=True)
+    rrm.run(rrm.run_file({**SMALL, "previous_context": "all"}), place, quiet=True)
     return place
 
 

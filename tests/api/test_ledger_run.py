@@ -47,7 +47,7 @@ def improving(plugin: str, **arguments: Any) -> dict[str, Any]:
     table["train"]["arguments"] |= {"count": 2, "words": 500}
     table["target"]["arguments"]["words"] = 500
     table["improve"] = {"plugin": plugin, "arguments": arguments, "kl_budget": 0.6}
-    return table | {"rounds": 2}
+    return table | {"rounds": 2, "previous_context": "all"}
 
 
 @pytest.fixture(scope="module")

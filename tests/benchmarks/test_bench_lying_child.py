@@ -1,6 +1,7 @@
 """The benchmark of a lying part: what is posed, what each way of judging can tell, and that it goes on where it was."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -119,8 +120,9 @@ def test_what_one_assistant_came_to_is_not_told_of_another(
         return [lying_child.Row(world, seed, count, lying_child.ASSISTED, right, 1.5, 0.25, 0.25, assistant.name)]
 
     monkeypatch.setattr(lying_child, "measure", once)
+    monkeypatch.setattr(lying_child, "Local", lambda name, temperature: SimpleNamespace(name=f"{name}-{temperature}"))
     arguments = ["--seeds", "1", "--world", "retold", "--json", str(tmp_path / "rows.jsonl")]
-    for name in ("tiny", "smollm", "tiny"):
+    for name in ("one", "another", "one"):
         main([*arguments, "--assistant", name])
     assert len(asked) == 2
     printed = capsys.readouterr().out

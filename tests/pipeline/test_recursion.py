@@ -55,7 +55,7 @@ def test_a_root_may_be_asked_about_more_than_other_nodes() -> None:
 
 
 def test_previous_context_is_the_first_output_of_earlier_nodes_oldest_dropped_first() -> None:
-    outcome = go(recursion(RUN), World())
+    outcome = go(recursion(replace(RUN, shows_earlier=True)), World())
     graph = outcome.forest.trees[0].graph
     contexts = [outcome.state.view(leaf).context for leaf in graph.leaves]
     # first outputs are one word; three tokens of context hold the last three of them
@@ -63,6 +63,17 @@ def test_previous_context_is_the_first_output_of_earlier_nodes_oldest_dropped_fi
     assert contexts[8] == "six\n\nseven\n\neight"
     told = outcome.state.outputs[graph.leaves[2]][0].context
     assert told == tuple(outcome.state.outputs[leaf][0].id for leaf in graph.leaves[:2])
+
+
+def test_policies_read_previous_context_that_raters_are_not_shown() -> None:
+    shown, hidden = World(), World()
+    with_it, without = go(recursion(replace(RUN, shows_earlier=True)), shown), go(recursion(RUN), hidden)
+    for node in with_it.forest.trees[0].graph:
+        assert without.state.outputs[node] == with_it.state.outputs[node]
+        assert without.state.prompt_contexts[node].read == with_it.state.view(node)
+        assert without.state.view(node) == replace(with_it.state.view(node), context="")
+    assert {row.request.view.context for job in hidden.fits() for row in job.rated} == {""}
+    assert len({row.request.view.context for job in shown.fits() for row in job.rated}) > 1
 
 
 def test_a_failed_node_is_on_record_and_left_out_and_the_rest_goes_on() -> None:

@@ -53,7 +53,7 @@ class Exact(Named):
 
 
 def test_rounds_are_reported_level_by_level() -> None:
-    outcome = go(recursion(IMPROVING), World())
+    outcome = go(recursion(replace(IMPROVING, shows_earlier=True)), World())
     first, second = round_reports(outcome, {"words+1": Named("words+1")}, Named("words"))
     for each in (first, second):
         # leaves and middles have one to three words, roots one to four, in capitals or not

@@ -253,7 +253,7 @@ def test_ratings_made_elsewhere_are_used_in_every_round_once(data: Literal["all"
 
 def test_ratings_whose_inputs_have_changed_weigh_less() -> None:
     world = World()
-    go(recursion(replace(IMPROVING, stale_weight=0.25)), world)
+    go(recursion(replace(IMPROVING, stale_weight=0.25, shows_earlier=True)), world)
     leaves, middles, roots = (Counter(row.weight for row in job.rated) for job in world.fits(round_=1))
     # of leaves the first of a source has no other beside it that says something else now
     assert leaves == {1.0: 6 + 54, 0.25: 48}
@@ -272,7 +272,7 @@ class Shouting(World):
 
 def test_nodes_whose_inputs_have_changed_are_asked_about_first_until_they_were() -> None:
     world = Shouting()
-    outcome = go(recursion(replace(IMPROVING, rounds=THREE, train=((TRAIN, 1),))), world)
+    outcome = go(recursion(replace(IMPROVING, rounds=THREE, train=((TRAIN, 1),), shows_earlier=True)), world)
     [tree] = [tree for tree in outcome.forest.trees if tree.source == TRAIN.id]
     graph = tree.graph
     assert outcome.state.outputs[graph.leaves[4]][0].text == "FIVE"
