@@ -7,6 +7,7 @@
         PluginError                 an import string that does not lead to what was asked, or a part
                                     that returns what its protocol does not allow
         LimitError                  more than a stated limit allows; says which to raise
+        LostRankError               a process that shares a training has ended, or is not reached
         ContractError               a part that breaks what its protocol promises, as `rrm verify` finds out
         RoleError                   a judge put to a use that its role does not allow
         MissingError (LookupError)  an id that nothing on record has
@@ -65,6 +66,10 @@ class ContractError(InputError):
 
 class LimitError(InputError):
     """Something larger than a stated limit; the message names the limit to raise."""
+
+
+class LostRankError(InputError):
+    """A process that shares a training has ended before it, or is not reached; the others end, too."""
 
 
 class RoleError(InputError):

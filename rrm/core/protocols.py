@@ -164,18 +164,39 @@ class SplitScorer(Protocol):
         ...
 
 
+class Ranks(Protocol):
+    """The process group that shares trainings: this process's, the first of `count` ranks, and those of other workers.
+
+    They meet at `host`, an address of this machine, and each of them knows the `token`.
+    """
+
+    count: int
+    host: str
+    token: str
+
+    def begin(self, folder: Path, port: int) -> None:
+        """Have the other ranks begin the training that a folder holds; return once each has reached the port."""
+        ...
+
+    def check(self) -> None:
+        """Raise LostRankError once another rank is lost, or nobody waits for the training any more."""
+        ...
+
+
 @dataclass(frozen=True)
 class Workspace:
     """Where a part works: a folder that survives a kill, whom to tell how far it is, and the run's cache.
 
     The folder is the same when the same work is begun again. `progress` is told what is done and what there
-    is in all (0: nobody knows), and `say` in a few words how it goes, such as a training's loss.
+    is in all (0: nobody knows), and `say` in a few words how it goes, such as a training's loss. A training may be
+    shared with the other `ranks`, where there are any.
     """
 
     folder: Path
     progress: Callable[[int, int], None] = lambda done, total: None
     cache: "Cache | None" = None
     say: Callable[[str], None] = lambda words: None
+    ranks: Ranks | None = None
 
 
 # ---- proposing and improving ----

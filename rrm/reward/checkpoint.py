@@ -90,7 +90,7 @@ class TrainCheckpoints:
         tensors |= {f"best.{name}": weight for name, weight in state.best_weights.items()}
         save_file(tensors, str(file))
         self._accelerator.wait_for_everyone()
-        if self._accelerator.is_main_process:
+        if self._accelerator.is_local_main_process:  # each machine has a folder of its own, or all share one
             facts = {"digest": self._about, "processes": self._accelerator.num_processes, "precision": self._precision}
             facts |= {"step": state.step, "best": state.best, "waited": state.waited, "log": state.log}
             sync_folder(file.parent)
@@ -105,7 +105,7 @@ class TrainCheckpoints:
             return None
         facts = read_json(self.place / "state.json")
         self._accelerator.wait_for_everyone()
-        if self._accelerator.is_main_process:
+        if self._accelerator.is_local_main_process:
             self._write({**facts, "diverged": True})
         return int(facts["step"])
 

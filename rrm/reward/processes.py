@@ -33,6 +33,11 @@ class Accelerator(Protocol):
     @property
     def is_main_process(self) -> bool: ...
 
+    @property
+    def is_local_main_process(self) -> bool:
+        """Whether it is the first of its machine."""
+        ...
+
     def prepare(
         self, objective: nn.Module, optimiser: torch.optim.Optimizer, /
     ) -> tuple[nn.Module, torch.optim.Optimizer]:

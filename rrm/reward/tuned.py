@@ -136,9 +136,9 @@ class Tuned:
             "reading": self.reading, "place": place, "device": self.device, "dtype": self.dtype, "events": events,
             "start": adapters, "others": others,
         }  # fmt: skip
-        count = self.processes or processes_here(self.device)
+        count = workspace.ranks.count if workspace.ranks else self.processes or processes_here(self.device)
         if count > 1:
-            train_in_processes(count, **what)
+            train_in_processes(count, **what, ranks=workspace.ranks)
         model = self._at_home(train(**what)) if count == 1 else self.load(workspace.folder)
         write_json(workspace.folder / DONE, {"asked": asked})
         return model
