@@ -5,6 +5,7 @@ for and keeps in a folder that all workers of a machine share, so that a model c
 """
 
 import fcntl
+import gc
 import json
 import logging
 import os
@@ -28,15 +29,16 @@ from rrm.api import folder_parts
 from rrm.api.folder_parts import Content, content_of, inside
 from rrm.api.lent import Caller
 from rrm.api.look import BEGAN, WORK
+from rrm.api.ranks import Lead, RankWork
 from rrm.api.runfile import run_file
-from rrm.api.supplies import DEVICE, device, made_of, needed
+from rrm.api.supplies import DEVICE, GPU, device, made_of, needed
 from rrm.api.wiring import PRECISION, Parts
 from rrm.api.worker import MODELS, RunWorker
 from rrm.core.errors import InputError, StoreError, in_one_line
 from rrm.core.ids import content_id
 from rrm.core.task import Source
 from rrm.core.values import Fitted, Improvement
-from rrm.engines.crossing import ELSEWHERE, FITS, Raised, message, read_actions, read_message, write_results
+from rrm.engines.crossing import ELSEWHERE, FITS, Line, Raised, message, read_actions, read_message, write_results
 from rrm.files import durable
 from rrm.pipeline.plan import AnyAction, Values
 from rrm.store.lock import RunLock
@@ -59,8 +61,6 @@ MOST_LINES = 2000
 """So many of the last lines that were logged come with an answer."""
 SIGN_LINES = 50
 """A sign of life has so many of the last lines that were logged."""
-Line = tuple[int, str, int, str]
-"""A line that was logged: its number, the logger, the level, and what it says."""
 
 
 class Elsewhere:
@@ -111,9 +111,13 @@ class Elsewhere:
             case {"content": str(folder)}:
                 return message({"of": folder, "content": content_of(inside(self._opened[0].folder, folder))})
             case {"send": str(folder), "file": str(name), "at": int(at)}:
-                return folder_parts.part_of(inside(self._opened[0].folder, folder), folder, name, at)
+                return folder_parts.part_of(self._sent(folder), folder, name, at)
             case {"has": str(name)}:
                 self._has.add(name)
+            case {"ranks": str()}:
+                return self._shared(head, body)
+            case {"drain": True}:
+                self._drain()
             case {"fetched": str(folder)}:
                 self._let_go(folder)
             case _:
@@ -168,14 +172,52 @@ class Elsewhere:
     def _caller(self) -> Caller:
         return Caller(self._opened[0].parts)
 
+    def _shared(self, head: dict[str, object], body: bytes) -> bytes:
+        """Answer what concerns a fit that several workers share."""
+        if head["ranks"] == "lead":
+            for action in read_actions(str(head["step"]), body):
+                if lacking := [name for name in dict.fromkeys(needed(action)) if not self._there(name)]:
+                    return message({"needs": lacking})
+        return self._ranks.answer(head, body)
+
+    @cached_property
+    def _ranks(self) -> RankWork:
+        return RankWork(self._opened[1].path.parent, self._fit_with, self._signs.told)
+
+    def _fit_with(self, action: AnyAction, lead: Lead) -> tuple[Values | Exception, list[Line]]:
+        """Fit a model as the first of several ranks."""
+        worker, _ = self._opened
+        worker.ranks = lead
+        try:
+            with self._signs.listening() as told:
+                return self._fit(action, lead.work), told
+        finally:
+            worker.ranks = None
+
+    def _drain(self) -> None:
+        """Let go of what is held on a GPU: the parts and all that they loaded, which are opened anew when needed."""
+        if self._worker is None or self._store is None or device() != GPU:
+            return
+        import torch
+
+        old, self._worker = self._worker, None
+        parts = Parts(old.parts.run, self._store, brought=self._sources)
+        self._worker = RunWorker(parts, old.folder, self._signs, self._store.path.parent)
+        if (caller := self.__dict__.pop("_caller", None)) is not None:
+            caller.end()
+        del old, caller
+        gc.collect()
+        torch.cuda.empty_cache()
+
     def _fitted(self, actions: Sequence[AnyAction]) -> list[Values | Exception]:
         """Fit models, which are whole where the machine's workers find them, or are not there."""
-        return [self._fit(action) for action in actions]
+        return [self._fit(action, self._work_of(action.id)) for action in actions]
 
-    def _fit(self, action: AnyAction) -> Values | Exception:
-        """Fit a model, unless that was done on this machine and the answer was lost."""
+    def _fit(self, action: AnyAction, work: Path) -> Values | Exception:
+        """Fit a model where it works, unless that was done on this machine and the answer was lost."""
         worker, _ = self._opened
-        worker.work = self._work_of(action.id)
+        worker.work = work
+        work.mkdir(parents=True, exist_ok=True)
         done = worker.work / f"{action.id}.json"
         if (fitted := self._fitted_before(done)) is None:
             [values] = worker.compute([action])
@@ -235,6 +277,11 @@ class Elsewhere:
     def _finish(self, folder: str, content: Content) -> None:
         """Have a folder appear, whole; where another worker of the machine was first, its own is as good."""
         folder_parts.finish(self._partial(folder), inside(self._opened[0].folder, folder), content)
+
+    def _sent(self, folder: str) -> Path:
+        """Return where a folder is that is sent: models lie where all workers of the machine find them."""
+        of_all = folder.partition("/")[0] == MODELS
+        return inside(self._opened[0].folder if of_all else self._opened[1].path.parent, folder)
 
     def _partial(self, folder: str) -> Path:
         return inside(self._opened[1].path.parent, folder)

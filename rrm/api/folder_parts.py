@@ -17,6 +17,9 @@ from rrm.files.faults import fault_in, sentence
 PART_BYTES = 8 * 2**20
 """Files cross in parts of at most so many bytes, so that no store of messages must hold a model whole."""
 
+RANKS, STATES = "ranks", "states"
+"""Where fits of several workers work, and where what they go on from is copied, among a worker's own files."""
+
 MOST_FILES, MOST_BYTES = 10_000, 2**40
 """No folder that crosses has more files, or more bytes in all of them."""
 

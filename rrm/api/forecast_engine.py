@@ -9,9 +9,10 @@ from rrm.api.plugins import load
 from rrm.api.runfile import RunFile
 from rrm.api.supplies import require_no_secrets, steps_elsewhere
 from rrm.core.machine import MachineTime
-from rrm.engines.apart import Apart, Wanted, require_installed
+from rrm.engines.apart import Apart, Wanted, ranks_of, require_installed
 from rrm.engines.apart_process import processors
 from rrm.engines.crossing import CALL, ON_REQUEST, STEPS, write_actions
+from rrm.engines.group import LOOPBACK
 from rrm.engines.local import Local, place
 from rrm.pipeline.plan import AnyAction
 
@@ -68,18 +69,20 @@ def engine_json(run: RunFile, done: Iterable[AnyAction] | None, machine: Machine
 def _asked(run: RunFile) -> tuple[str, frozenset[str], list[Wanted]] | None:
     """Return the engine's name, the steps that workers can do, and the workers, none where the cluster decides."""
     kind = None if run.engine.made is not None else load(run.engine.plugin, run.folder)
-    workers = run.engine.arguments.get("workers", ())
+    workers, ranks = run.engine.arguments.get("workers", ()), run.engine.arguments.get("ranks", 1)
     if isinstance(kind, type) and issubclass(kind, Apart):
         library, can = kind.cluster.library, steps_elsewhere(run)
         require_installed(library, kind.package, kind.oldest)
-        wanted = Wanted.all_of(workers, can)
-        if run.engine.arguments.get("address", "local") == "local":
+        wanted, address = Wanted.all_of(workers, can), run.engine.arguments.get("address", "local")
+        ranks_of(wanted, ranks, run.engine.arguments.get("network", LOOPBACK), address)
+        if address == "local":
             kind.cluster.require_own(wanted)
             wanted = wanted or [Wanted(can - ON_REQUEST, count=processors())]
         return library, can, wanted
     if kind is Local and workers:
         can = steps_elsewhere(run)
         wanted = Wanted.all_of(workers, can)
+        ranks_of(wanted, ranks)
         place(wanted)
         return "Local", can, wanted
     return None

@@ -38,5 +38,9 @@ class Caller:
         except Empty:
             return dict(self._said)
 
+    def end(self) -> None:
+        """Make no more calls, and let go of the thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
     async def _make(self, number: int, asked: str) -> None:
         self._ended.put((number, await answer(asked, self._parts.model)))

@@ -16,6 +16,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from rrm.api import folder_parts
+from rrm.api.folder_parts import RANKS, STATES
+from rrm.api.kept_states import KeptStates
 from rrm.api.look import BEGAN, DOING
 from rrm.api.plugins import load, takes
 from rrm.api.runfile import Part, RunFile
@@ -40,6 +42,7 @@ OURS = frozenset(_HOME / name for name in ("rrm", "decomposers", "tasks"))
 """The folders of this installation's code."""
 DEVICE = "device"
 """What a worker says beside what it is made of: on what it computes."""
+GPU = "a GPU"
 _LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
 
 
@@ -74,7 +77,7 @@ def device() -> str:
     """Return on what parts of this process compute that are not told."""
     import torch
 
-    return "a GPU" if torch.cuda.is_available() else "a processor"
+    return GPU if torch.cuda.is_available() else "a processor"
 
 
 @cache
@@ -136,6 +139,8 @@ class RunSupplies:
             yield message({"source": which}, _SOURCE.dump_json(self._parts.sources[which]))
         elif kind == "model":
             yield from self._files(f"{MODELS}/{which}")
+        elif kind == "state":
+            yield from self._states(which).sent(f"{RANKS}/{which}")
         else:
             yield from self._policy(self._improvement(which))
         yield message({"has": name})
@@ -179,6 +184,30 @@ class RunSupplies:
                     folder_parts.keep(partial, file, at, part)
             folder_parts.finish(partial, whole, content)
         yield message({"fetched": name})
+
+    def parts_of(self, folder: str, content: object) -> Iterator[bytes]:
+        for file, (size, _) in folder_parts.read_content(content).items():
+            for at in folder_parts.parts_of(size):
+                yield message({"send": folder, "file": file, "at": at})
+
+    def state(self, fit: str, ranks: int) -> Mapping[str, tuple[int, str]] | None:
+        return self._states(fit).last(ranks)
+
+    def keep_state(self, fit: str, ranks: int, content: object) -> Generator[bytes, Answered, None]:
+        states, name = self._states(fit), f"{STATES}/{fit}"
+        told = folder_parts.read_content(content)
+        for file, (size, digest) in states.lacking(told).items():
+            for at in folder_parts.parts_of(size):
+                head, part = yield message({"send": name, "file": file, "at": at})
+                _of(head, "keep", {"keep": name, "file": file, "at": at})
+                states.keep(digest, at, part)
+        states.name(told, ranks)
+
+    def forget_state(self, fit: str) -> None:
+        self._states(fit).remove()
+
+    def _states(self, fit: str) -> KeptStates:
+        return KeptStates(self._worker.work / folder_parts.alone(fit))
 
     def check_calls(self) -> None:
         require_no_secrets(self._parts.run)

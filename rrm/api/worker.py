@@ -49,6 +49,7 @@ from rrm.core.protocols import (
     OutcomeOptimiser,
     Policy,
     ProposeJob,
+    Ranks,
     Rater,
     RewardLearner,
     RewardModel,
@@ -377,13 +378,14 @@ class RunWorker:
     """Does the actions of a run with its parts; implements `rrm.engines.here.Worker`.
 
     What the run has is in `folder`, and what is fitted is saved there too, or in the folder `fitted`. What is
-    interrupted leaves in `work` what it goes on from.
+    interrupted leaves in `work` what it goes on from. While there are other `ranks`, they share trainings.
     """
 
     def __init__(self, parts: Parts, folder: Path, watcher: Within | None = None, fitted: Path | None = None) -> None:
         self.parts, self.folder = parts, folder
         self.models = Models(parts, folder, fitted)
         self.work = folder / WORK
+        self.ranks: Ranks | None = None
         self._watcher = watcher
         self._policies: dict[str, Policy] = {}
         self._splitters: dict[str, SplitSampler] = {}
@@ -879,8 +881,8 @@ class RunWorker:
     def _workspace(self, action: AnyAction) -> Workspace:
         folder = self.work / action.id
         if self._watcher is None:
-            return Workspace(folder, cache=self.parts.cache)
-        return Workspace(folder, self._watcher.within, self.parts.cache, self._watcher.say)
+            return Workspace(folder, cache=self.parts.cache, ranks=self.ranks)
+        return Workspace(folder, self._watcher.within, self.parts.cache, self._watcher.say, self.ranks)
 
 
 def _cause(error: Exception) -> str:

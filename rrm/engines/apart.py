@@ -29,7 +29,8 @@ from typing import IO, Any
 from rrm.core.errors import ConfigError, InputError, SetupError
 from rrm.engines.apart_process import processors, receive, send
 from rrm.engines.chair import LEASE_SECONDS
-from rrm.engines.crossing import ON_REQUEST
+from rrm.engines.crossing import FITS, ON_REQUEST
+from rrm.engines.group import LOOPBACK, Ranks
 from rrm.engines.here import Worker
 from rrm.engines.remote import Remote
 from rrm.engines.seats import Seat, Supplies
@@ -367,19 +368,34 @@ class Apart(Remote, ABC):
         supplies: Supplies,
         address: str = "local",
         workers: Sequence[Mapping[str, Any]] = (),
+        ranks: int = 1,
+        network: str = LOOPBACK,
     ) -> None:
         require_installed(self.cluster.library, self.package, self.oldest)
         wanted = Wanted.all_of(workers, supplies.steps)
+        group = ranks_of(wanted, ranks, network, address)
         at = self.find(address)
         if at is None:
             self.cluster.require_own(wanted)
         cluster = self.cluster(at, supplies.worker, supplies.steps - ON_REQUEST, wanted)
-        super().__init__(worker, others, supplies, cluster, LEASE_SECONDS)
+        super().__init__(worker, others, supplies, cluster, LEASE_SECONDS, ranks=group)
 
     @staticmethod
     @abstractmethod
     def find(address: str) -> str | None:
         """Return which cluster an address names, None for one of the run's own; raise InputError for none to be had."""
+
+
+def ranks_of(wanted: Sequence[Wanted], ranks: object, network: object = LOOPBACK, address: str = "local") -> Ranks:
+    """Return how fits are shared among workers; raise ConfigError for more ranks than do fits, or a network in vain."""
+    fitting = [sum(each.count for each in wanted if step in each.steps) for step in FITS]
+    group = Ranks.of(ranks, network, min((count for count in fitting if count), default=0))
+    if address == "local" and not group.loopback:
+        raise ConfigError(
+            f"[engine] network = {group.network} is beyond this machine, and a cluster of the run's own is on it alone:"
+            " leave it out, or name a cluster by its address"
+        )
+    return group
 
 
 def require_room(

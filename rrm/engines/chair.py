@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 from anyio import to_thread
 
-from rrm.core.errors import InputError, SetupError, StoreError, in_one_line
+from rrm.core.errors import InputError, LostRankError, SetupError, StoreError, in_one_line
 from rrm.engines.crossing import (
     CALL,
     ELSEWHERE,
@@ -20,6 +20,7 @@ from rrm.engines.crossing import (
     Answered,
     Line,
     Piece,
+    Raised,
     Sign,
     message,
     read_message,
@@ -165,11 +166,7 @@ class Chair:
     async def do(self, piece: Piece) -> list[Values | Exception]:
         """Have a piece done, and return what its actions made; raise LostError where nothing comes of it."""
         asked = message({"do": piece.id, "step": piece.step}, write_actions(piece.actions))
-        head, body = await self._ask(asked)
-        if "needs" in head:
-            async with self._turn:
-                head, body = await self._supplied(asked)
-        self._tell(Sign.of(head).log)
+        head, body = await self._answered(asked)
         if "error" in head:
             raise LostError(f"{self.seat.name} cannot do it: {head['error']['said']}")
         results = read_results(piece.step, body) if head.get("done") == piece.id else []
@@ -178,8 +175,31 @@ class Chair:
         if piece.step in FITS:
             for values in results:
                 if not isinstance(values, Exception):
-                    await self._fetched(values)
+                    await self.fetched(self._supplies.fetch(values))
         return results
+
+    async def tell(self, asked: bytes) -> Answered:
+        """Return the answer to a message, for which a worker is given what it asks for.
+
+        Raises LostError where nothing comes of it, LostRankError for a rank that reaches no other, and InputError for
+        what the worker cannot do.
+        """
+        head, body = await self._answered(asked)
+        if "error" in head:
+            raised = Raised(**head["error"])
+            if isinstance(raised.error, LostRankError):
+                raise raised.error
+            raise InputError(f"[engine] {self.seat.name} cannot share a fit: {raised.said}")
+        return head, body
+
+    async def _answered(self, asked: bytes) -> Answered:
+        """Return the answer to a message, for which a worker is given what it asks for, and log what it logged."""
+        head, body = await self._ask(asked)
+        if "needs" in head:
+            async with self._turn:
+                head, body = await self._supplied(asked)
+        self._tell(Sign.of(head).log)
+        return head, body
 
     async def call(self, asked: bytes, at_work: bool) -> dict[int, str]:
         """Have model calls made, and return what came of those that have ended, by their numbers.
@@ -193,9 +213,8 @@ class Chair:
             raise LostError(f"{self.seat.name} answers what it was not asked")
         return dict(zip(head["said"], json.loads(body), strict=True))
 
-    async def _fetched(self, values: Values) -> None:
-        """Have the files here that what a worker made stands for."""
-        asking = self._supplies.fetch(values)
+    async def fetched(self, asking: Generator[bytes, Answered, None]) -> None:
+        """Have a worker asked for files, until they are here; raise LostError where nothing comes of it."""
         answered: Answered | None = None
         while (asked := await to_thread.run_sync(_next, asking, answered)) is not None:
             answered = await self._ask(asked)
@@ -323,6 +342,11 @@ class Crew:
     def chairs(self, step: str) -> list[Chair]:
         """Return the places of workers for a step, once the cluster has begun."""
         return [chair for chair in self._chairs if step in chair.steps]
+
+    @property
+    def all_chairs(self) -> Sequence[Chair]:
+        """The places of all workers, none before the cluster has begun."""
+        return self._chairs
 
     def works(self, step: str) -> bool:
         """Say whether any worker for a step is open now."""

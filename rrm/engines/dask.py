@@ -123,7 +123,8 @@ class Dask(Apart):
     `address` is "local", a cluster of its own on this machine that ends with the run, or a scheduler's
     tcp://host:port or tls://host:port. `workers` are tables of `cpus` (which are its threads), `gpus` (of a worker's
     resource of the name GPU), `count` and the `steps` that they do; left out, there is one for each of Dask's workers,
-    in a cluster of its own one of one thread for each processor.
+    in a cluster of its own one of one thread for each processor. With `ranks` so many of them share a fit, and reach
+    each other by their addresses in the IPv4 `network`.
     """
 
     package, oldest, cluster = "distributed", OLDEST, DaskCluster

@@ -14,7 +14,7 @@ from shutil import rmtree
 from typing import Any, NamedTuple
 
 from rrm.core.errors import InputError, SetupError, in_one_line
-from rrm.engines.apart import ApartSeat, ProcessWire, Wanted, require_room, visible_gpus
+from rrm.engines.apart import ApartSeat, ProcessWire, Wanted, ranks_of, require_room, visible_gpus
 from rrm.engines.apart_process import processors
 from rrm.engines.chair import LEASE_SECONDS, STARTS
 from rrm.engines.here import Here, Worker
@@ -34,8 +34,8 @@ TRIES = 4
 class Local:
     """Does the work of a run on this machine: in this process, and by processes of `workers` where some are named.
 
-    `workers` are tables of `cpus` (which are a process's threads), `gpus`, `count` and the `steps` that they do. Raises
-    InputError for more than this machine has.
+    `workers` are tables of `cpus` (which are a process's threads), `gpus`, `count` and the `steps` that they do; with
+    `ranks` so many of them share a fit. Raises InputError for more than this machine has.
     """
 
     name = "rrm.engines.local:Local"
@@ -46,15 +46,19 @@ class Local:
         others: Mapping[str, Executor] | None = None,
         supplies: Supplies | None = None,
         workers: Sequence[Mapping[str, Any]] = (),
+        ranks: int = 1,
     ) -> None:
         self._away: Remote | None = None
         self._does: Here | Remote = Here(worker, others or {})
         if workers:
             if supplies is None:
                 raise InputError("[engine] workers must be told of a run: give its supplies, too")
-            placed = place(Wanted.all_of(workers, supplies.steps))
-            cluster = LocalCluster(supplies.worker, placed)
-            self._away = self._does = Remote(worker, others or {}, supplies, cluster, LEASE_SECONDS)
+            wanted = Wanted.all_of(workers, supplies.steps)
+            group = ranks_of(wanted, ranks)
+            cluster = LocalCluster(supplies.worker, place(wanted))
+            self._away = self._does = Remote(worker, others or {}, supplies, cluster, LEASE_SECONDS, ranks=group)
+        else:
+            ranks_of((), ranks)
 
     def executor(self, step: str) -> Executor:
         return self._does.executor(step)

@@ -45,7 +45,8 @@ class Ray(Apart):
 
     `address` is "local", a cluster of its own on this machine that ends with the run; "auto", the one that was
     started here; or a cluster's host:port. `workers` are tables of `cpus` (which are its threads), `gpus`, `count` and
-    the `steps` that they do; left out, there is one of one thread for each processor.
+    the `steps` that they do; left out, there is one of one thread for each processor. With `ranks` so many of them
+    share a fit, and reach each other by their addresses in the IPv4 `network`.
     """
 
     package, oldest, cluster = "ray", OLDEST, RayCluster

@@ -12,7 +12,8 @@ import anyio
 
 from rrm.engines.calls import Calling
 from rrm.engines.chair import Crew
-from rrm.engines.crossing import CALL
+from rrm.engines.crossing import CALL, FITS
+from rrm.engines.group import ALONE, InGroup, Ranks
 from rrm.engines.here import Concurrently, Here, InThread, Worker
 from rrm.engines.seats import Cluster, Supplies
 from rrm.engines.under_way import AHEAD, UnderWay
@@ -24,6 +25,7 @@ class Remote:
 
     The cluster starts when there is something for it to do: a finished run needs none. A worker that owes an answer and
     gave no sign of working for the seconds of a `lease` is taken for lost. By the `clock` is seen what takes long.
+    With several `ranks` as many workers do a fit together.
     Raises ConfigError where workers are to make calls that they cannot make.
     """
 
@@ -35,12 +37,13 @@ class Remote:
         cluster: Cluster,
         lease: float,
         clock: Callable[[], float] = time.monotonic,
+        ranks: Ranks = ALONE,
     ) -> None:
         if CALL in cluster.steps:
             supplies.check_calls()
         self._here, self._worker = Here(worker, others), worker
         self._supplies, self._cluster = supplies, cluster
-        self._crew = Crew(cluster, supplies, lease, clock)
+        self._crew, self._ranks = Crew(cluster, supplies, lease, clock), ranks
 
     @property
     def name(self) -> str:
@@ -49,7 +52,8 @@ class Remote:
     def executor(self, step: str) -> Executor:
         here = self._here.executor(step)
         if step in self._supplies.steps & self._cluster.steps and isinstance(here, InThread):
-            return Away(self._crew, self._worker)
+            group = step in FITS and self._ranks.count > 1
+            return InGroup(self._crew, self._worker, self._ranks) if group else Away(self._crew, self._worker)
         if CALL in self._cluster.steps and isinstance(here, Concurrently):
             return Calling(self._crew, here)
         return here

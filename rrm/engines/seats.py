@@ -89,6 +89,28 @@ class Supplies(Protocol):
         """
         ...
 
+    def parts_of(self, folder: str, content: object) -> Iterator[bytes]:
+        """Return the messages that ask a worker for all that a folder holds; each answer is a message for another one.
+
+        Raises InputError for what says nothing of the kind.
+        """
+        ...
+
+    def state(self, fit: str, ranks: int) -> Mapping[str, tuple[int, str]] | None:
+        """Return what the files are that so many ranks go on from with a fit, by its action's id; None for nothing."""
+        ...
+
+    def keep_state(self, fit: str, ranks: int, content: object) -> Generator[bytes, Answered, None]:
+        """Yield the messages that ask whoever leads a fit for what it would go on from, and be sent its answers.
+
+        At the end that is here, durably. Raises InputError for an answer to something else.
+        """
+        ...
+
+    def forget_state(self, fit: str) -> None:
+        """Remove what a fit would have gone on from."""
+        ...
+
     def check_calls(self) -> None:
         """Raise ConfigError where workers cannot make calls of the run's models."""
         ...

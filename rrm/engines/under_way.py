@@ -51,12 +51,7 @@ class UnderWay:
         self._put_here, self._ready_here = _stream()
 
     def hear(self, sign: Sign) -> None:
-        """Pass on how far a worker's action is, and how it goes."""
-        watcher = self._work.watcher
-        if watcher is not None and sign.said:
-            watcher.say(sign.said)
-        if watcher is not None and sign.within:
-            watcher.within(*sign.within)
+        heard(self._work, sign)
 
     async def deal(self) -> None:
         """Cut what can be done into pieces until nothing more comes, and have everybody stop then."""
@@ -237,6 +232,14 @@ class UnderWay:
         with self._while_dealing():
             if await chair.fill(seat, why):
                 self._crew.hosts.lost(host, seat.name)
+
+
+def heard(work: Work, sign: Sign) -> None:
+    """Pass on how far a worker's action is, and how it goes."""
+    if work.watcher is not None and sign.said:
+        work.watcher.say(sign.said)
+    if work.watcher is not None and sign.within:
+        work.watcher.within(*sign.within)
 
 
 @dataclass(eq=False)

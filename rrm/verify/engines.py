@@ -127,6 +127,18 @@ class MadeUpSupplies:
                 parts.append(part)
             self._here.files[fitted.path] = b"".join(parts)
 
+    def parts_of(self, folder: str, content: object) -> Iterator[bytes]:
+        raise NotImplementedError("no made-up fit is shared")
+
+    def state(self, fit: str, ranks: int) -> None:
+        """There is none."""
+
+    def keep_state(self, fit: str, ranks: int, content: object) -> Generator[bytes, Answered, None]:
+        raise NotImplementedError("no made-up fit is shared")
+
+    def forget_state(self, fit: str) -> None:
+        """There is none."""
+
     def check_calls(self) -> None:
         """Calls are made without keys."""
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from rrm.engines.crossing import ON_REQUEST, message, read_message
+from rrm.engines.group import LOOPBACK, Ranks
 from rrm.engines.here import Worker
 from rrm.engines.remote import Remote
 from rrm.engines.seats import Seat, Supplies
@@ -167,9 +168,12 @@ class Fake(Remote):
         hosts: Mapping[int, str] | None = None,
         deadly: str = "",
         clock: Callable[[], float] = time.monotonic,
+        ranks: int = 1,
+        network: str = LOOPBACK,
     ) -> None:
         done = frozenset(steps) or supplies.steps - ON_REQUEST
         how = fates or (BADLY if badly else WELL)
         self.cluster = FakeCluster(supplies, done, count, how, seed, lost, silent, hosts, deadly)
         self.clusters.append(self.cluster)
-        super().__init__(worker, others, supplies, self.cluster, LEASE if badly or fates or lost else 60, clock)
+        lease = LEASE if badly or fates or lost else 60
+        super().__init__(worker, others, supplies, self.cluster, lease, clock, Ranks(ranks, network))

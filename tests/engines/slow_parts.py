@@ -5,9 +5,11 @@ import threading
 import time
 from collections.abc import Sequence
 
+from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.place import Place
 from rrm.core.protocols import ProposeJob, Start, Workspace
 from rrm.core.roles import R, Ratings
+from rrm.core.task import Source, Span, Task
 from rrm.core.values import Output
 from rrm.engines.crossing import read_actions, read_message
 from rrm.files import read_json, write_json
@@ -68,3 +70,13 @@ class Late(MadeUpElsewhere):
             if Late.asked == 1 and not self.let.wait(100):
                 raise TimeoutError("nobody let it get on")
         return super().answer(asked)
+
+
+class Undivided:
+    """Leaves a source as it is."""
+
+    name = "undivided"
+
+    def decompose(self, source: Source, seed: int) -> TaskGraph:
+        root = Task("Tell.", source.id, Span(0, len(source.text)), max_tokens=9)
+        return TaskGraph.start(root, self.name, seed).grow_all(lambda graph, node: Proposal())

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,8 @@ import pytest
 
 import rrm
 from rrm.store import open_store
-from tests.engines.test_remote_runs import on_record
+from tests.engines.test_remote_runs import files_of, on_record
+from tests.reward.joint_problems import save_decoder
 from tests.toys import TOYS
 
 pytest.importorskip("ray")
@@ -128,20 +130,21 @@ def nodes(tmp_path: Path) -> Iterator[Nodes]:
 
 
 def table(seconds: float) -> dict[str, Any]:
+    """A run whose policy takes so long, by both machines."""
     policy = {**TOYS["policy"], "plugin": "tests.engines.slow_parts:Slow", "arguments": {"seconds": seconds}}
     engine = {"plugin": "ray", "arguments": {"address": f"{HEAD}:6379", "workers": [{"cpus": 1, "count": 2}]}}
     return {**TOYS, "policy": policy, "engine": engine}
 
 
-def begin(nodes: Nodes, seconds: float, out: Path) -> "subprocess.Popen[str]":
+def begin(nodes: Nodes, table: dict[str, Any], out: Path) -> "subprocess.Popen[str]":
     code = "import json, rrm, sys; rrm.run(rrm.run_file(json.loads(sys.argv[1])), sys.argv[2])"
-    command = [*nodes.head, sys.executable, "-c", code, json.dumps(table(seconds)), str(out)]
+    command = [*nodes.head, sys.executable, "-c", code, json.dumps(table), str(out)]
     return subprocess.Popen(command, env=nodes.environment, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
 def test_a_run_over_two_machines_is_the_same_and_its_models_travel(nodes: Nodes, tmp_path: Path) -> None:
     rrm.run(rrm.run_file(TOYS), tmp_path / "here", quiet=True)
-    run = begin(nodes, 0.0, tmp_path / "away")
+    run = begin(nodes, table(0.0), tmp_path / "away")
     assert run.wait(400) == 0, run.stderr and run.stderr.read()
     assert on_record(tmp_path / "away") == on_record(tmp_path / "here")
     travelled = said(*nodes.other, "sh", "-c", f"cd {nodes.folder}/rrm-workers-*/run-*/models && ls")
@@ -151,7 +154,7 @@ def test_a_run_over_two_machines_is_the_same_and_its_models_travel(nodes: Nodes,
 
 def test_a_run_ends_as_ever_where_the_way_between_its_machines_is_cut(nodes: Nodes, tmp_path: Path) -> None:
     rrm.run(rrm.run_file(TOYS), tmp_path / "here", quiet=True)
-    run = begin(nodes, 1.0, tmp_path / "away")
+    run = begin(nodes, table(1.0), tmp_path / "away")
 
     def proposed() -> int:
         with suppress(rrm.RrmError), open_store(tmp_path / "away", "read") as record:
@@ -165,3 +168,26 @@ def test_a_run_ends_as_ever_where_the_way_between_its_machines_is_cut(nodes: Nod
     told = run.stderr.read() if run.stderr else ""
     assert "worker" in told and "another takes its place: it gave no sign of working for 30 seconds" in told, told
     assert on_record(tmp_path / "away") == on_record(tmp_path / "here")
+
+
+def test_a_fit_is_a_process_group_over_two_machines_and_the_same_as_on_one(nodes: Nodes, tmp_path: Path) -> None:
+    decoder = save_decoder(nodes.folder / "decoder")
+    with tarfile.open(tmp_path / "decoder.tar", "w") as packed:
+        packed.add(decoder, "decoder")
+    with (tmp_path / "decoder.tar").open("rb") as packed:  # each machine has the backbone at the same place
+        subprocess.run([*nodes.other, "tar", "-x", "-C", str(nodes.folder)], stdin=packed, check=True)
+    arguments = {"backbone": str(decoder), "members": 2, "epochs": 10, "rows_per_update": 4, "save_every": 5}
+    arguments |= {"device": "cpu", "dtype": "float32"}
+    reward = {"plugin": "rrm.reward.tuned:Tuned", "arguments": arguments}
+    tuned = {**TOYS, "decomposer": {"plugin": "tests.engines.slow_parts:Undivided"}, "reward": reward}
+    fits = {"workers": [{"cpus": 1, "count": 2, "steps": ["fit"]}], "ranks": 2}
+    rrm.run(rrm.run_file({**tuned, "engine": {"plugin": "local", "arguments": fits}}), tmp_path / "here", quiet=True)
+    engine = {"plugin": "ray", "arguments": {**fits, "address": f"{HEAD}:6379"}}
+    refused = begin(nodes, {**tuned, "engine": engine}, tmp_path / "refused")
+    assert refused.wait(300) == 1 and refused.stderr is not None
+    assert "the first rank cannot be reached at 127.0.0.1:" in refused.stderr.read(), "the network was not named"
+    engine["arguments"] |= {"network": "10.77.0.0/16"}
+    away = begin(nodes, {**tuned, "engine": engine}, tmp_path / "away")
+    assert away.wait(400) == 0, away.stderr and away.stderr.read()
+    assert on_record(tmp_path / "away") == on_record(tmp_path / "here")
+    assert files_of(tmp_path / "away" / "models") == files_of(tmp_path / "here" / "models")
