@@ -21,7 +21,7 @@ from rrm.core.task import Source, Span
 from rrm.core.values import OVERALL, Composed, Failure, Feedback, Fitted, Output, Request, Scored
 from rrm.queue.given import IS_RETRACTED
 from rrm.store.database import Opened, open_database
-from rrm.store.kinds import KINDS, read_place
+from rrm.store.kinds import KINDS, read_place, scores_from
 from rrm.store.recent import Recent
 from rrm.store.record import chunks, load_values
 from rrm.store.tables import table
@@ -375,13 +375,13 @@ def _rounds(connection: Connection, outputs: Sequence[str]) -> dict[str, int]:
 
 
 class _Outputs(NamedTuple):
-    """Of each node the outputs with their acceptance as JSON, None without one; and all that any was made from.
+    """Of each node the outputs with their acceptance as the record has it, None without; and what any was made from.
 
     Where a node is among `composed`, they are those that were composed with what lies below. An output has none, too,
     that whoever scored last at its node did not score: scores of different rounds are not on one scale.
     """
 
-    of: dict[str, dict[str, str | None]]
+    of: dict[str, dict[str, bytes | None]]
     read: set[str]
     composed: set[str]
 
@@ -390,7 +390,7 @@ def _outputs(connection: Connection, nodes: Sequence[str]) -> _Outputs:
     """Return the outputs of nodes; scores are overall ones, those of the flat baseline aside."""
     output, scored, fitted, composed = table("output"), table("scored"), table("fitted"), table("composed")
     flat = select(fitted.c.id).where(fitted.c.place.contains(_WHOLE))
-    of: dict[str, dict[str, str | None]] = defaultdict(dict)
+    of: dict[str, dict[str, bytes | None]] = defaultdict(dict)
     read: set[str] = set()
     asked = select(output.c.node, output.c.id, cast(output.c.inputs, String))
     for some in chunks(nodes):
@@ -406,14 +406,14 @@ def _outputs(connection: Connection, nodes: Sequence[str]) -> _Outputs:
 
 def _latest(
     connection: Connection, nodes: Sequence[str], scores: Table, by: ColumnElement[str], *where: ColumnElement[bool]
-) -> dict[str, dict[str, str]]:
-    """Return outputs' overall acceptance as JSON, by node: that of whoever scored last there (`by`) alone."""
+) -> dict[str, dict[str, bytes]]:
+    """Return outputs' overall acceptance as on record, by node: that of whoever scored last there (`by`) alone."""
     if connection.scalar(select(scores.c.seq).limit(1)) is None:
         return {}
     output = table("output")
-    columns = (output.c.node, output.c.id, by, cast(scores.c.acceptance, String))
+    columns = (output.c.node, output.c.id, by, scores.c.acceptance)
     asked = select(*columns).join(scores, scores.c.output == output.c.id).order_by(scores.c.seq)
-    found: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    found: dict[tuple[str, str], dict[str, bytes]] = defaultdict(dict)
     last: dict[str, str] = {}
     for some in chunks(nodes):
         here = asked.where(output.c.node.in_(some), scores.c.criterion == OVERALL, *where)
@@ -440,18 +440,19 @@ def _ratings(connection: Connection, nodes: Sequence[str]) -> Counter[str]:
     return counts
 
 
-def _best(outputs: Mapping[str, Mapping[str, str | None]]) -> dict[str, tuple[float, ...]]:
+def _best(outputs: Mapping[str, Mapping[str, bytes | None]]) -> dict[str, tuple[float, ...]]:
     """Return the acceptance of each node's best output.
 
     It is the one that a run chooses: of the highest mean, the last id where two are equal.
     """
-    scored = [(node, id_, text) for node, some in outputs.items() for id_, text in some.items() if text is not None]
-    best: dict[str, tuple[float, str, list[float]]] = {}
-    for (node, id_, _), acceptance in zip(scored, _from_json(text for _, _, text in scored), strict=True):
+    scored = ((node, id_, held) for node, some in outputs.items() for id_, held in some.items() if held is not None)
+    best: dict[str, tuple[float, str, tuple[float, ...]]] = {}
+    for node, id_, held in scored:
+        acceptance = scores_from(held)
         found = (sum(acceptance) / len(acceptance), id_, acceptance)
         if node not in best or found > best[node]:
             best[node] = found
-    return {node: tuple(acceptance) for node, (_, _, acceptance) in best.items()}
+    return {node: acceptance for node, (_, _, acceptance) in best.items()}
 
 
 def _from_json(texts: Iterable[str]) -> list[Any]:

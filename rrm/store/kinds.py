@@ -1,10 +1,12 @@
 """The kinds of value that a record holds, and how each becomes a row and a value again."""
 
 import json
+import struct
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
+from math import isfinite
 from types import UnionType
 from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
 
@@ -56,10 +58,13 @@ class Kind:
     """A dataclass of rrm.core with a content id, whose fields that make two of them equal are the columns of `name`.
 
     Texts, numbers and truth values are columns of their own type, and a place is a text; a field that
-    holds a value of another kind (`references`) is stored by its id, everything else as JSON.
+    holds a value of another kind (`references`) is stored by its id, `scores` as the bytes of their floats,
+    everything else as JSON.
     """
 
-    def __init__(self, name: str, type_: Any, references: "Mapping[str, Kind] | None" = None) -> None:
+    def __init__(
+        self, name: str, type_: Any, references: "Mapping[str, Kind] | None" = None, scores: Sequence[str] = ()
+    ) -> None:
         self.name, self.type, self.references = name, type_, references or {}
         known = get_type_hints(type_)
         hints = {each.name: known[each.name] for each in fields(type_) if each.compare}
@@ -68,6 +73,8 @@ class Kind:
         self._read = {name: _reader(hint) for name, hint in hints.items()}
         for column, kind in self.references.items():
             self._write[column], self._read[column] = _checked(kind.id_of, f"{self.name}.{column}"), _same
+        for column in scores:
+            self._write[column], self._read[column] = _checked(_scores_as_bytes, f"{self.name}.{column}"), scores_from
         plain = {name: _types_as_they_are(hint) for name, hint in hints.items() if name not in self.references}
         self._columns = [(name, plain.get(name, ()), write) for name, write in self._write.items()]
 
@@ -207,6 +214,11 @@ def read_place(text: str) -> Place:
     return Place.parse(text)
 
 
+def scores_from(held: bytes) -> tuple[float, ...]:
+    """Return the scores of a column: 64-bit floats one after the other, the lowest byte of each first."""
+    return struct.unpack(f"<{len(held) // 8}d", held)
+
+
 def to_json(value: Any) -> str:
     """Return JSON that UTF-8 can hold; raise TypeError or ValueError for what has none."""
     text = _encode(value)
@@ -279,6 +291,16 @@ def _is_as_it_is(held: Any) -> bool:
     return held is None or -(2.0**62) < held < 2.0**62  # NaN is not, nor are the infinities
 
 
+def _scores_as_bytes(held: Sequence[float]) -> bytes:
+    try:
+        packed = struct.pack(f"<{len(held)}d", *held)
+    except struct.error as error:
+        raise TypeError(f"they must be numbers, got {held!r:.80}") from error
+    if not all(map(isfinite, held)):
+        raise ValueError(f"they must be finite, got {held!r:.80}")
+    return packed
+
+
 def _place(held: Any) -> str:
     if not isinstance(held, Place):
         raise TypeError(f"it must be a Place, got {held!r:.80}")
@@ -332,13 +354,13 @@ KINDS: dict[type, Kind] = {
         Kind("rated", Rated, {"request": _REQUEST, "feedback": _FEEDBACK}),
         Kind("failure", Failure),
         Kind("fitted", Fitted),
-        Kind("scored", Scored),
+        Kind("scored", Scored, scores=("rewards", "acceptance")),
         Kind("fittedcomposer", FittedComposer),
         Kind("claims", Claims),
-        Kind("supported", Supported),
+        Kind("supported", Supported, scores=("support",)),
         Kind("rolledout", RolledOut),
         Kind("criticised", Criticised),
-        Kind("composed", Composed),
+        Kind("composed", Composed, scores=("acceptance",)),
         Kind("improvement", Improvement),
         Kind("choice", Choice),
         Kind("asked", Asked),

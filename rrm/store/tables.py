@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Index, Integer, MetaData, Table, UniqueConstr
 from sqlalchemy.orm import declared_attr
 from sqlmodel import JSON, Field, SQLModel
 
-REVISION = "0020"
+REVISION = "0021"
 """The newest migration, which is the schema that this module describes."""
 
 APPLICATION_ID = 0x52524D31
@@ -165,8 +165,8 @@ class FittedRow(Value, table=True):
 class ScoredRow(Value, table=True):
     output: str = Field(index=True)
     model: str
-    rewards: Any = Field(sa_type=JSON)
-    acceptance: Any = Field(sa_type=JSON)
+    rewards: bytes
+    acceptance: bytes
     criterion: str
 
 
@@ -184,7 +184,7 @@ class ClaimsRow(Value, table=True):
 class SupportedRow(Value, table=True):
     output: str = Field(index=True)
     model: str
-    support: Any = Field(sa_type=JSON)
+    support: bytes
 
 
 class RolledoutRow(Value, table=True):
@@ -202,7 +202,7 @@ class CriticisedRow(Value, table=True):
 class ComposedRow(Value, table=True):
     output: str = Field(index=True)
     basis: str
-    acceptance: Any = Field(sa_type=JSON)
+    acceptance: bytes
     criterion: str
 
 

@@ -374,7 +374,9 @@ def test_what_actions_made_before_links_stood_by_their_key_alone_is_known(
 ) -> None:
     older, made = tmp_path / "migrations", (output(1), REQUEST, output(2))
     shutil.copytree(database.MIGRATIONS, older)
-    (older / "versions" / "r0020_links.py").unlink()
+    for each in (older / "versions").glob("r*.py"):
+        if each.name > "r0020":  # which put links by their key alone
+            each.unlink()
     with monkeypatch.context() as before:
         before.setattr(database, "MIGRATIONS", older)
         before.setattr(database, "REVISION", "0019")
@@ -389,6 +391,52 @@ def test_what_actions_made_before_links_stood_by_their_key_alone_is_known(
             assert execute(store, "SELECT count(*) FROM sqlite_master WHERE name LIKE 'sqlite_autoindex_link%'") == [
                 (0,)
             ]
+
+
+def test_scores_that_were_recorded_as_text_come_back_as_they_were(
+    tmp_path: Path, url: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, older = tmp_path / "run", tmp_path / "migrations"
+    shutil.copytree(database.MIGRATIONS, older)
+    (older / "versions" / "r0021_scores.py").unlink()
+    odd = (1 / 3, 0.1, -1e-300, 5e-324, 1.7976931348623157e308, 2.0**53)
+    made = [
+        *(Scored(f"output-{number}", "é", (number / 7, -0.5), odd, "tone") for number in range(2_500)),
+        Scored("none", "m", (), (), "overall"),
+        Composed("output-1", "basis", odd, "overall"),
+        Supported("output-1", "m", (0.25, 1.0)),
+    ]
+    with monkeypatch.context() as before:
+        before.setattr(database, "MIGRATIONS", older)
+        before.setattr(database, "REVISION", "0020")
+        with open_store(folder, url=url) as store, database.transaction(store._engine, folder, writes=True) as there:
+            for each in made:
+                row = {"id": each.id} | {name: held for name, held in vars(each).items() if name != "id"}
+                columns = [
+                    Column(name, JSON) if isinstance(held, tuple) else Column(name) for name, held in row.items()
+                ]
+                there.execute(Table(type(each).__name__.lower(), MetaData(), *columns).insert(), row)
+    with open_store(folder) as store:
+        assert [each for kind in (Scored, Composed, Supported) for each in store.load(kind)] == made
+        assert store.load(Scored)[7].acceptance == odd
+        again = Composed("output-2", "basis", (0.5,), "overall")
+        store.append([again, made[0]])
+        assert store.load(Composed) == [made[-2], again] and len(store.load(Scored)) == 2_501
+        for name in ("scored", "composed", "supported"):
+            with pytest.raises(DBAPIError, match="append-only"):
+                execute(store, f"DELETE FROM {name}")
+
+
+@pytest.mark.parametrize("scores", [(0.5, float("nan")), (float("inf"),), ("0.5",), (None,)])
+def test_scores_that_are_no_finite_numbers_are_refused(store: SqlStore, scores: Any) -> None:
+    with pytest.raises(InputError, match=r"scored\.acceptance cannot be recorded: they must be"):
+        store.append([Scored("output-1", "m", (0.5,), scores)])
+    assert store.load(Scored) == []
+
+
+def test_scores_take_eight_bytes_each() -> None:
+    scores = tuple(1 / number for number in range(1, 25))
+    assert len(recorded.KINDS[Composed].row(Composed("output-1", "basis", scores))["acceptance"]) == 8 * 24
 
 
 def test_results_of_all_rounds_come_back_by_action_in_order_for_one_step_subject_and_level(store: SqlStore) -> None:
