@@ -104,20 +104,20 @@ def test_a_line_that_cannot_be_written_ends_no_work_and_lines_are_so_many(
 
 
 def test_a_fit_counts_as_done_where_its_model_is_there_as_it_was_saved(machine: Machine) -> None:
-    assert machine.worker()._fit(FIT) == (FITTED,)
-    assert machine.worker()._fit(FIT) == (FITTED,)
+    assert machine.worker()._fitted([FIT]) == [(FITTED,)]
+    assert machine.worker()._fitted([FIT]) == [(FITTED,)]
     assert machine.fits == 1, "the answer was lost, and the model was there"
     (machine.folder / NAME / "model.json").write_text("{")
-    assert machine.worker()._fit(FIT) == (FITTED,)
+    assert machine.worker()._fitted([FIT]) == [(FITTED,)]
     assert read_json(machine.folder / NAME / "model.json") == {"fit": 2}
     rmtree(machine.folder / NAME)
-    assert machine.worker()._fit(FIT) == (FITTED,)
+    assert machine.worker()._fitted([FIT]) == [(FITTED,)]
     assert read_json(machine.folder / NAME / "model.json") == {"fit": 3}
 
 
 def test_a_model_that_is_gone_is_said_to_be(machine: Machine) -> None:
     worker = machine.worker()
-    worker._fit(FIT)
+    worker._fitted([FIT])
     asked = message({"content": NAME})
     assert list(read_message(worker.answer(asked))[0]["content"]) == ["model.json"]
     rmtree(machine.folder / NAME)
@@ -126,9 +126,9 @@ def test_a_model_that_is_gone_is_said_to_be(machine: Machine) -> None:
 
 def test_what_a_fit_left_goes_when_its_model_has_arrived(machine: Machine) -> None:
     worker = machine.worker()
-    worker._fit(FIT)
+    worker._fitted([FIT])
     other = machine.worker()
-    other._fit(Action("fit-2", "fit", "slot", Place(), None))
+    other._fitted([Action("fit-2", "fit", "slot", Place(), None)])
     worker._opened[0].work = other._opened[1].path.parent  # it works apart by now, at another fit
     assert {"fit-1", "fit-1.json", "fit-1.lock"} <= machine.left
     worker.answer(message({"fetched": NAME}))
@@ -138,7 +138,8 @@ def test_what_a_fit_left_goes_when_its_model_has_arrived(machine: Machine) -> No
 def test_a_fit_that_failed_is_no_longer_one_process_own(machine: Machine) -> None:
     machine.failing = True
     worker, other = machine.worker(), machine.worker()
-    assert isinstance(worker._fit(FIT), ValueError)
+    [failed] = worker._fitted([FIT])
+    assert isinstance(failed, ValueError)
     assert machine.left == set()
     assert other._work_of(FIT.id) == machine.folder / "work"
 
