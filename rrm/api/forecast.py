@@ -271,9 +271,8 @@ class Rehearsal:
         policy = self._parts.policy
         if not (isinstance(policy, AsyncPolicy) and takes_assistant(self._parts.run.policy, self._parts.run.folder)):
             return {}
-        prompt_context = replace(
-            ask.prompt_context, view=self._widest(ask.prompt_context.node, ask.prompt_context.view)
-        )
+        read = self._widest(ask.prompt_context.node, ask.prompt_context.read)
+        prompt_context = replace(ask.prompt_context, view=read, earlier="")
         reply = self._stand_in.text(prompt_context.task.max_tokens)
         return await self._counted(
             "policy", lambda: policy.propose_async(replace(ask, prompt_context=prompt_context)), reply

@@ -125,6 +125,13 @@ def test_calls_and_tokens_of_models_are_within_the_forecast(tmp_path: Path) -> N
     assert any("asked again" in note for note in said["notes"])
 
 
+def test_previous_context_is_counted_for_who_reads_it() -> None:
+    alone, everybody = (forecast(by_models(previous_context=who))["assistants"] for who in ("policy", "all"))
+    assert alone["writer"] == everybody["writer"]
+    for size in ("expected", "at_most"):
+        assert alone["judge"]["rater"]["tokens"][size] < everybody["judge"]["rater"]["tokens"][size]
+
+
 def test_calls_that_ground_critiques_are_forecast() -> None:
     rater: dict[str, Any] = {"plugin": "rrm.raters.assistant:AssistantRater", "arguments": {"assistant": "judge"}}
     rater["per_node"] = {"critique": 1}
